@@ -8,19 +8,24 @@
 # dpkg-query). A package index that does not answer or is out of sync is
 # retried, then lived with: only a package that cannot be had stops us.
 
-# To build the program.
-PACKAGES_BUILD=(
-    gcc libc6-dev cmake ninja-build pkg-config
-    libzydis-dev libcapstone-dev libunwind-dev
-)
-# To make the guest's files (fetched by apt and unpacked by dpkg, which every
-# Debian has).
-PACKAGES_GUEST=(python3 ca-certificates)
-# To build and run the tests: the oracles are QEMU and Unicorn; 32-bit test
-# programs come from the host's compiler.
-PACKAGES_TEST=(
-    check gcc-multilib qemu-system-x86 libunicorn-dev acpica-tools shellcheck
-)
+# packages_need PART...: makes sure of what the parts named need.
+packages_need() {
+    local part names=()
+    for part in "$@"; do
+        case $part in
+        build) # the program
+            names+=(gcc libc6-dev cmake ninja-build pkg-config
+                libzydis-dev libcapstone-dev libunwind-dev) ;;
+        guest) # the guest's files; apt and dpkg are there on any Debian
+            names+=(python3 ca-certificates xz-utils) ;;
+        test) # QEMU and Unicorn are oracles; test guests are 32-bit code
+            names+=(check gcc-multilib qemu-system-x86 libunicorn-dev
+                acpica-tools) ;;
+        *) die "packages_need: no part called $part" ;;
+        esac
+    done
+    packages_ensure "${names[@]}"
+}
 
 # packages_missing NAME...: prints those that are not installed.
 packages_missing() {

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The boundary around the virtual CPU: an engine runs guest code until
+ * somebody requests otherwise. Device models never see an engine.
+ */
+#ifndef RINGFALL_MONITOR_ENGINE_H
+#define RINGFALL_MONITOR_ENGINE_H
+
+#include "monitor/machine.h"
+#include "vcpu/state.h"
+
+enum engine_exit {
+    ENGINE_KICKED,       /* attention with nothing left to deliver */
+    ENGINE_HALTED,       /* hlt: wait until vcpu_interrupt_deliverable */
+    ENGINE_TRIPLE_FAULT,
+    ENGINE_FAILED,       /* reported already */
+};
+
+struct engine {
+    const char *name;
+    /* Runs the vcpu on the calling thread (always the same one). */
+    enum engine_exit (*run)(struct engine *engine);
+    /* Guest state was replaced (reset): forget everything cached. */
+    void (*reset)(struct engine *engine);
+    void (*destroy)(struct engine *engine);
+    struct vcpu *vcpu;
+};
+
+/* The software path. NULL with a line in why on failure. */
+struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
+                                const struct bt_options *options, char *why,
+                                size_t why_size);
+/* Events of the MMU that the bt engine wants: passed to mmu_create by the
+ * machine (the engine must exist when the guest runs, not before). */
+void engine_bt_code_written(void *opaque, gpa_t gpa, unsigned len);
+void engine_bt_exec_mapping_changed(void *opaque, bool user);
+
+#endif

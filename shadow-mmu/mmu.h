@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shadow MMU: what guest linear addresses mean, cached in two forms.
+ *
+ *  - windows: 4 GiB ranges of host address space in which RAM pages are mapped
+ *    with mmap at window + gva. One K window (supervisor accesses), and a
+ *    cached U window per guest address space (CPL 3 accesses, only
+ *    user-accessible pages), under an LRU.
+ *  - the soft TLB in struct vcpu (one per enum tlb_mode), looked up inline.
+ *
+ * Both are caches of the guest's page tables under the TLB's promise (SDM 3A
+ * 4.10): stale only until the guest's own invlpg / CR load / mode change. A
+ * page is mapped writable only while the guest's D bit is set and nobody traces
+ * the frame; any mapping implies its A bit is set.
+ *
+ * Traces: frames that hold translated code are read-only in both forms. A
+ * write goes through the slow side, which does it and reports code_written.
+ *
+ * Runs on the vcpu thread, in callouts and in the SIGSEGV handler of
+ * translated code; no FPU or vector registers, no allocation after creation
+ * that could call malloc from a signal handler (pools are mmapped).
+ */
+#ifndef RINGFALL_SHADOW_MMU_MMU_H
+#define RINGFALL_SHADOW_MMU_MMU_H
+
+#include "vcpu/state.h"
+
+struct mmu;
+
+/* Guest RAM: [0, below_4g) of guest physical space is RAM at ram + gpa, except
+ * [0xa0000, 0xc0000) which is I/O. Everything else is I/O space. */
+struct mmu_config {
+    uint64_t ram_size;     /* bytes, multiple of 4096, at most 0xe0000000 */
+    unsigned max_mappings; /* 0: 3/4 of the host's vm.max_map_count */
+    unsigned max_windows;  /* cached U windows; 0: default (16) */
+    unsigned window_drop;  /* stress: drop all windows every N fills; 0 off */
+    bool windows;          /* false: soft TLB only (checked=all) */
+};
+
+/* What the MMU tells others; wired by the monitor. */
+struct mmu_events {
+    /* Guest bytes [gpa, gpa+len) of a code-traced frame were written. */
+    void (*code_written)(void *opaque, gpa_t gpa, unsigned len);
+    /* Linear pages of supervisor (user=false: also chained kernel code) or of
+     * the current user context that were executed through mmu_fetch may now
+     * mean something else: lookups by linear address must be redone. */
+    void (*exec_mapping_changed)(void *opaque, bool user);
+    /* I/O space access; size 1, 2, 4 (8: two of 4). */
+    uint64_t (*mmio_read)(void *opaque, gpa_t gpa, unsigned size);
+    void (*mmio_write)(void *opaque, gpa_t gpa, unsigned size, uint64_t value);
+    void *opaque;
+};
+
+/* Creates the MMU with its RAM (a memfd mapped once, linearly); sets v->mmu,
+ * v->ram, v->window and empties v->tlb. NULL with a line in why on failure. */
+struct mmu *mmu_create(struct vcpu *v, const struct mmu_config *config,
+                       const struct mmu_events *events, char *why,
+                       size_t why_size);
+void mmu_destroy(struct mmu *mmu);
+
+/* --- the four verbs ------------------------------------------------------ */
+enum mmu_fault_result {
+    MMU_FILLED,      /* a hidden fault: resume the instruction */
+    MMU_GUEST_FAULT, /* v->fault is the guest's #PF */
+    MMU_SLOW_ONLY,   /* I/O or traced frame: the site must take the slow side */
+};
+/* A host fault of translated code at window address gva. flags: MEM_WRITE,
+ * and MEM_USER if it ran with the user window. */
+enum mmu_fault_result mmu_fault(struct mmu *mmu, gva_t gva,
+                                enum mem_flags flags);
+void mmu_invlpg(struct mmu *mmu, gva_t gva);
+void mmu_load_cr3(struct mmu *mmu);
+/* CR0/CR4/EFER paging bits changed: every cached translation goes. */
+void mmu_flush(struct mmu *mmu);
+
+/* --- checked accesses ---------------------------------------------------- */
+/* Slow side of an inline lookup: len bytes at gva (may cross a page). Returns
+ * the host address to access instead, or NULL with v->fault. Fills the soft
+ * TLB where that is possible. If the result lies in v->bounce (I/O, page
+ * crossing) or flags has MEM_WRITE, mmu_slow_commit must be called after the
+ * access. A read-modify-write access passes MEM_WRITE (bounce is filled). */
+void *mmu_slow_access(struct mmu *mmu, gva_t gva, unsigned len,
+                      enum mem_flags flags);
+/* Completes the last mmu_slow_access with MEM_WRITE: writes the bounce buffer
+ * back, reports traced writes. */
+void mmu_slow_commit(struct mmu *mmu);
+
+/* The memory functions of struct vcpu_world, same contracts. */
+bool mmu_read(struct mmu *mmu, gva_t gva, void *to, unsigned len,
+              enum mem_flags flags);
+bool mmu_write(struct mmu *mmu, gva_t gva, const void *from, unsigned len,
+               enum mem_flags flags);
+bool mmu_probe(struct mmu *mmu, gva_t gva, unsigned len, enum mem_flags flags);
+void *mmu_page(struct mmu *mmu, gva_t gva, unsigned want, unsigned *len,
+               enum mem_flags flags);
+void mmu_written(struct mmu *mmu, gva_t gva, unsigned len);
+
+/* --- instruction fetch --------------------------------------------------- */
+struct mmu_fetch {
+    gpa_t gpa;           /* of the byte at gva */
+    const uint8_t *page; /* host address of the frame */
+    bool global;         /* same in every address space (G bit or PG = 0) */
+};
+/* Translates gva for an instruction fetch at the given rights (MEM_USER or 0).
+ * MMU_FILLED with *out set; MMU_GUEST_FAULT; MMU_SLOW_ONLY: not RAM. Remembers
+ * that the linear page was fetched, for exec_mapping_changed. */
+enum mmu_fault_result mmu_fetch(struct mmu *mmu, gva_t gva,
+                                enum mem_flags flags, struct mmu_fetch *out);
+
+/* --- traces -------------------------------------------------------------- */
+/* Frames that hold translated code; counted on/off by the code cache. */
+void mmu_trace_code(struct mmu *mmu, gfn_t gfn, bool on);
+
+/* Physical access by devices and loaders (any thread may read; writes to
+ * traced frames are reported if on the vcpu thread). NULL if not all RAM. */
+void *mmu_phys(struct mmu *mmu, gpa_t gpa, uint64_t len);
+uint64_t mmu_ram_size(const struct mmu *mmu);
+
+/* Debugging: translates gva with no side effect; false if not mapped. */
+bool mmu_debug_translate(struct mmu *mmu, gva_t gva, gpa_t *gpa);
+
+/* Identity of the current user address space: changes when CR3 names another
+ * one or when an executable mapping of it changed (for lookup keys). */
+uint32_t mmu_user_epoch(const struct mmu *mmu);
+uint32_t mmu_kernel_epoch(const struct mmu *mmu);
+
+#endif

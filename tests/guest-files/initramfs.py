@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""Builds the guest's first file systems out of what `fetch` left.
+
+usage: initramfs.py base|tests GUEST-FOLDER TARGET
+
+`base` is busybox, /init and the kernel modules; `tests` is base followed by
+the test programs, the guest-side test scripts and the shared C library.
+"""
+
+import os
+import subprocess
+import sys
+
+import cpio
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GUEST_SCRIPTS = os.path.join(HERE, "..", "linux", "guest")
+# Debian's i386 C library as the host's compiler links against it.
+LIBRARIES = "/usr/lib32"
+LOADER = "ld-linux.so.2"
+
+
+def busybox_names(busybox):
+    """What busybox can be called; none if this host runs no 32-bit code (the
+    guest then makes the links itself)."""
+    try:
+        run = subprocess.run([busybox, "--list"], capture_output=True,
+                             check=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [name for name in run.stdout.split() if name != "busybox"]
+
+
+def build_base(guest, target):
+    archive = cpio.Archive()
+    for name in ("bin", "sbin", "dev", "proc", "sys", "root", "mnt", "etc"):
+        archive.directory(name)
+    archive.directory("tmp", 0o1777)
+    archive.character_device("dev/console", 5, 1)
+    archive.copy("init", os.path.join(HERE, "init"), 0o755)
+    archive.file("etc/passwd", b"root::0:0:root:/root:/bin/sh\n")
+    archive.file("etc/group", b"root:x:0:\n")
+    busybox = os.path.join(guest, "busybox")
+    archive.copy("bin/busybox", busybox, 0o755)
+    for name in busybox_names(busybox):
+        archive.link("bin/" + name, "busybox")
+    for flavour in ("686", "686-pae"):
+        archive.tree("lib/modules", os.path.join(guest, "modules-" + flavour))
+    archive.write(target)
+
+
+def add_libraries(archive):
+    archive.copy("lib/" + LOADER, os.path.join(LIBRARIES, LOADER), 0o755)
+    for name in ("libc.so.6", "libm.so.6", "libgcc_s.so.1"):
+        archive.copy("lib/" + name, os.path.join(LIBRARIES, name), 0o755)
+
+
+def build_tests(guest, target):
+    archive = cpio.Archive()
+    add_libraries(archive)
+    programs = os.path.join(guest, "programs")
+    for name in sorted(os.listdir(os.path.join(programs, "bin"))):
+        archive.copy("tests/" + name, os.path.join(programs, "bin", name),
+                     0o755)
+    with open(os.path.join(programs, "names"), encoding="utf-8") as names:
+        for name in names.read().split():
+            archive.link("tests/" + name, "many")
+    for name in sorted(os.listdir(GUEST_SCRIPTS)):
+        archive.copy("tests/" + name, os.path.join(GUEST_SCRIPTS, name), 0o755)
+    extra = target + ".part"
+    archive.write(extra)
+    cpio.concatenate(target, [os.path.join(guest, "initramfs.cpio.gz"), extra])
+    os.unlink(extra)
+
+
+def main(arguments):
+    builders = {"base": build_base, "tests": build_tests}
+    if len(arguments) != 3 or arguments[0] not in builders:
+        sys.exit(__doc__.strip())
+    builders[arguments[0]](arguments[1], arguments[2])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptor tables, the recording exception handler, checks and output.
+ * Law: an exception nobody asked for ends the guest as a failure with its
+ * frame printed; a guest without a single check fails too.
+ */
+#include "runtime/guest.h"
+
+u64 gdt[GDT_ENTRIES] __attribute__((aligned(16)));
+u64 idt[256] __attribute__((aligned(16)));
+struct tss tss __attribute__((aligned(4096)));
+struct trap trap;
+trap_handler *trap_handlers[256];
+u8 snippet_stack[4096] __attribute__((aligned(4096)));
+
+static u8 trap_stack[8192] __attribute__((aligned(16)));
+static u32 checks, failures;
+static bool serial_present;
+
+extern u32 run_active;
+extern struct cpu *run_cpu;
+extern u8 trap_stubs[];
+void segments_reload(void);
+__attribute__((noreturn)) void run_abort(u32 vector);
+void runtime_init(void);
+void trap_handle(struct frame *f);
+
+void put_char(char c)
+{
+    outb(0xe9, (u8)c);
+    if (serial_present) {
+        while (!(inb(0x3fd) & 0x20))
+            ;
+        outb(0x3f8, (u8)c);
+    }
+}
+
+void put_string(const char *s)
+{
+    while (*s)
+        put_char(*s++);
+}
+
+void put_hex(u32 v)
+{
+    put_string("0x");
+    for (int i = 28; i >= 0; i -= 4)
+        put_char("0123456789abcdef"[v >> i & 15]);
+}
+
+void put_decimal(u32 v)
+{
+    char text[11];
+    int n = 0;
+
+    do {
+        text[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    while (n)
+        put_char(text[--n]);
+}
+
+void guest_exit(u32 code)
+{
+    outl(0xf4, code);
+    for (;;)
+        __asm__ volatile("cli\n hlt");
+}
+
+void guest_finish(void)
+{
+    put_decimal(checks);
+    put_string(" checks, ");
+    put_decimal(failures);
+    put_string(" failed\n");
+    guest_exit(checks == 0 || failures != 0);
+}
+
+void check(const char *name, bool holds)
+{
+    checks++;
+    if (!holds)
+        failures++;
+    put_string(holds ? "ok " : "FAIL ");
+    put_string(name);
+    put_char('\n');
+}
+
+static void put_difference(const char *what, u32 got, u32 want)
+{
+    put_string("  ");
+    put_string(what);
+    put_string(": got ");
+    put_hex(got);
+    put_string(", want ");
+    put_hex(want);
+    put_char('\n');
+}
+
+void check_eq(const char *name, u32 got, u32 want)
+{
+    check(name, got == want);
+    if (got != want)
+        put_difference("value", got, want);
+}
+
+void check_trap(const char *name, u32 vector, u32 error)
+{
+    bool right = trap.vector == vector && trap.error == error;
+
+    check(name, right);
+    if (!right) {
+        put_difference("vector", trap.vector, vector);
+        put_difference("error", trap.error, error);
+    }
+}
+
+void check_same_registers(const char *name, const struct cpu *a,
+                          const struct cpu *b)
+{
+    static const char *const names[9] = {"eax", "ecx", "edx", "ebx",   "esp",
+                                         "ebp", "esi", "edi", "eflags"};
+    const u32 *x = &a->eax, *y = &b->eax;
+    bool same = true;
+
+    /* RF in a pushed image differs between faults and traps */
+    for (int i = 0; i < 9; i++)
+        same = same && ((x[i] ^ y[i]) & (i == 8 ? ~(u32)F_RF : ~0u)) == 0;
+    check(name, same);
+    for (int i = 0; !same && i < 9; i++)
+        if (x[i] != y[i])
+            put_difference(names[i], x[i], y[i]);
+}
+
+bool tally_eq(struct tally *t, const char *what, u32 index, u32 got, u32 want)
+{
+    t->cases++;
+    if (got == want)
+        return true;
+    if (t->failures++ == 0) {
+        put_string("  case ");
+        put_decimal(index);
+        put_char('\n');
+        put_difference(what, got, want);
+    }
+    return false;
+}
+
+void check_tally(const char *name, const struct tally *t)
+{
+    check(name, t->cases != 0 && t->failures == 0);
+    if (t->failures)
+        put_difference("failing cases", t->failures, 0);
+}
+
+u64 descriptor(u32 base, u32 limit, u32 access, u32 flags)
+{
+    u32 low = (limit & 0xffff) | base << 16;
+    u32 high = (base >> 16 & 0xff) | access << 8 | (limit & 0xf0000) |
+               flags << 20 | (base & 0xff000000);
+
+    return (u64)high << 32 | low;
+}
+
+void gdt_set(u32 selector, u64 value)
+{
+    *(volatile u64 *)&gdt[selector >> 3] = value;
+}
+
+void idt_set(u32 vector, const void *entry, u32 selector, u32 type)
+{
+    u32 address = (u32)entry;
+    u32 low = (address & 0xffff) | selector << 16;
+    u32 high = (address & 0xffff0000) | type << 8;
+
+    *(volatile u64 *)&idt[vector] = (u64)high << 32 | low;
+}
+
+void idt_set_default(u32 vector, u32 type)
+{
+    idt_set(vector, trap_stubs + 16 * vector, SEL_KCODE, type);
+}
+
+void cpu_init(struct cpu *c)
+{
+    *c = (struct cpu){.eax = 0xa1a2a3a4,
+                      .ecx = 0xc1c2c3c4,
+                      .edx = 0xd1d2d3d4,
+                      .ebx = 0xb1b2b3b4,
+                      .esp = SNIPPET_STACK_TOP,
+                      .ebp = 0xe1e2e3e4,
+                      .esi = 0x51525354,
+                      .edi = 0x71727374,
+                      .eflags = F_ONE};
+}
+
+u32 run_user(struct cpu *c, const void *code)
+{
+    return run_user_as(c, code, SEL_UCODE, SEL_UDATA, SEL_UDATA);
+}
+
+static void record_trap(const struct frame *f)
+{
+    bool from_outer_ring = (f->cs & 3) != 0;
+    struct cpu *c = run_cpu;
+
+    trap = (struct trap){.vector = f->vector,
+                         .error = f->error,
+                         .eip = f->eip,
+                         .cs = f->cs,
+                         .eflags = f->eflags,
+                         .cr2 = read_cr2()};
+    /* Same privilege: esp before the CPU pushed three or four words. */
+    trap.esp = f->esp_at_entry + (from_outer_ring ? 0 : 20);
+    if (from_outer_ring) {
+        trap.esp = f->esp;
+        trap.ss = f->ss;
+    }
+    *c = (struct cpu){.eax = f->eax,
+                      .ecx = f->ecx,
+                      .edx = f->edx,
+                      .ebx = f->ebx,
+                      .esp = trap.esp,
+                      .ebp = f->ebp,
+                      .esi = f->esi,
+                      .edi = f->edi,
+                      .eflags = f->eflags,
+                      .ds = f->ds,
+                      .es = f->es,
+                      .fs = f->fs,
+                      .gs = f->gs};
+}
+
+void trap_handle(struct frame *f)
+{
+    trap_handler *handler = trap_handlers[f->vector];
+
+    if (handler) {
+        handler(f);
+        return;
+    }
+    if (run_active) {
+        record_trap(f);
+        if (f->vector == VEC_USER_EXIT)
+            trap.vector = NO_TRAP;
+        run_abort(trap.vector);
+    }
+    put_string("FAIL an_exception_nobody_asked_for\n");
+    put_difference("vector", f->vector, NO_TRAP);
+    put_difference("error", f->error, 0);
+    put_difference("eip", f->eip, 0);
+    put_difference("cr2", read_cr2(), 0);
+    guest_exit(2);
+}
+
+void runtime_init(void)
+{
+    struct {
+        u16 limit;
+        u32 base;
+    } __attribute__((packed)) table;
+
+    /* An absent port reads as all ones. */
+    serial_present = inb(0x3fd) != 0xff;
+    gdt_set(SEL_KCODE, descriptor(0, 0xfffff, 0x9b, 0xc));
+    gdt_set(SEL_KDATA, descriptor(0, 0xfffff, 0x93, 0xc));
+    gdt_set(SEL_UCODE, descriptor(0, 0xfffff, 0xfb, 0xc));
+    gdt_set(SEL_UDATA, descriptor(0, 0xfffff, 0xf3, 0xc));
+    gdt_set(SEL_TSS, descriptor((u32)&tss, sizeof(tss) - 1, 0x89, 0));
+    table.limit = sizeof(gdt) - 1;
+    table.base = (u32)gdt;
+    __asm__ volatile("lgdt %0" : : "m"(table) : "memory");
+    segments_reload();
+    for (u32 i = 0; i < 256; i++)
+        idt_set_default(i, i == VEC_USER_EXIT ? 0xee : 0x8e);
+    table.limit = sizeof(idt) - 1;
+    table.base = (u32)idt;
+    __asm__ volatile("lidt %0" : : "m"(table) : "memory");
+    tss.ss0 = SEL_KDATA;
+    tss.esp0 = (u32)trap_stack + sizeof(trap_stack);
+    tss.io_base = sizeof(tss); /* no I/O bitmap */
+    __asm__ volatile("ltr %w0" : : "r"(SEL_TSS) : "memory");
+}
