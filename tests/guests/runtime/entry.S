@@ -149,6 +149,7 @@ run_exit:
     dec %ecx
     jnz 1b
     mov $0xff, %eax             /* NO_TRAP */
+    mov %eax, trap
     jmp run_return
 
 /* void run_abort(u32 vector): leaves run() or run_user() from a handler. */

@@ -121,22 +121,21 @@ u32 run_user(struct cpu *c, const void *code);
 u32 run_user_as(struct cpu *c, const void *code, u32 cs, u32 ss, u32 ds);
 
 /* The address of a piece of assembly that ends by itself. */
-#define SNIPPET_ENDING(text, ending)                                           \
-    ({                                                                         \
-        const u8 *code_;                                                       \
-        __asm__ volatile(".pushsection .text.snippet,\"ax\",@progbits\n"       \
-                         "9990:\n" text "\n" ending "\n.popsection\n"          \
-                         "movl $9990b, %0"                                     \
-                         : "=r"(code_));                                       \
-        code_;                                                                 \
+#define SNIPPET_ENDING(text, ending)                                     \
+    ({                                                                   \
+        const u8 *code_;                                                 \
+        __asm__ volatile(".pushsection .text.snippet,\"ax\",@progbits\n" \
+                         "9990:\n" text "\n" ending "\n.popsection");    \
+        __asm__ volatile("movl $9990b, %0" : "=r"(code_));               \
+        code_;                                                           \
     })
 #define SNIPPET(text)      SNIPPET_ENDING(text, "jmp run_exit")
 #define USER_SNIPPET(text) SNIPPET_ENDING(text, "int $0x40")
 
 /* A cpu with distinct values in all registers and a stack of its own. */
 void cpu_init(struct cpu *c);
-#define CPU(name)                                                              \
-    struct cpu name;                                                           \
+#define CPU(name)    \
+    struct cpu name; \
     cpu_init(&name)
 extern u8 snippet_stack[4096];
 #define SNIPPET_STACK_TOP ((u32)snippet_stack + sizeof(snippet_stack) - 64)
@@ -219,16 +218,16 @@ static inline u8 inb(u16 port)
     __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
     return v;
 }
-#define CR_ACCESSORS(n)                                                        \
-    static inline u32 read_cr##n(void)                                         \
-    {                                                                          \
-        u32 v;                                                                 \
-        __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v) : : "memory");         \
-        return v;                                                              \
-    }                                                                          \
-    static inline void write_cr##n(u32 v)                                      \
-    {                                                                          \
-        __asm__ volatile("mov %0, %%cr" #n : : "r"(v) : "memory");             \
+#define CR_ACCESSORS(n)                                                \
+    static inline u32 read_cr##n(void)                                 \
+    {                                                                  \
+        u32 v;                                                         \
+        __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v) : : "memory"); \
+        return v;                                                      \
+    }                                                                  \
+    static inline void write_cr##n(u32 v)                              \
+    {                                                                  \
+        __asm__ volatile("mov %0, %%cr" #n : : "r"(v) : "memory");     \
     }
 CR_ACCESSORS(0)
 CR_ACCESSORS(2)
