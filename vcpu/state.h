@@ -124,18 +124,21 @@ struct guest_fault {
 };
 
 /*
- * Soft-TLB entry, looked up inline by generated code. A tag is the page's
- * linear address if that access is allowed without further ado, else
- * SOFT_TLB_NONE. hva = linear address (zero-extended) + addend.
+ * Soft-TLB entry, looked up inline by generated code. A tag is the linear page
+ * number (gva >> 12) if that access is allowed without further ado, else
+ * SOFT_TLB_NONE. hva = linear address (zero-extended) + addend. 256 entries:
+ * the inline lookup gets its index with one movzx, which leaves flags alone.
  */
 struct soft_tlb_entry {
     uint32_t tag_read;
     uint32_t tag_write;
     uint64_t addend;
 };
-#define SOFT_TLB_BITS    9
+#define SOFT_TLB_BITS    8
 #define SOFT_TLB_ENTRIES (1u << SOFT_TLB_BITS)
-#define SOFT_TLB_NONE    1u /* never equals a page address */
+#define SOFT_TLB_NONE    0xffffffffu /* never equals a page number */
+#define SOFT_TLB_TAG(gva) ((gva) >> PAGE_SHIFT)
+#define SOFT_TLB_INDEX(gva) (((gva) >> PAGE_SHIFT) & (SOFT_TLB_ENTRIES - 1))
 enum tlb_mode { TLB_SUPERVISOR, TLB_USER, TLB_MODES };
 
 #define BOUNCE_SIZE 576
