@@ -226,6 +226,10 @@ struct vcpu {
 
     /* --- C only ---------------------------------------------------------- */
     struct segment seg[SEG_COUNT];
+    /* 1: usable, limit 0xffffffff, expand-up writable data (CS: readable code)
+     * in protected mode, so that an access needs no vcpu_seg_check. */
+    uint8_t seg_simple[6];
+    uint8_t seg_kind[6]; /* what vcpu_segment_changed compares */
     struct table_register gdtr, idtr;
     uint32_t cpl; /* CS.RPL in protected mode, 0 in real mode, 3 in V86 */
     uint64_t efer;
@@ -234,6 +238,8 @@ struct vcpu {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t apic_base, pat, misc_enable, star;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
+    uint64_t tsc_adjust;
+    uint32_t event_ext;  /* EXT bit of error codes while delivering an event */
 
     uint32_t events;     /* enum vcpu_event bits */
     uint32_t intr_line;  /* atomic: level of the interrupt controller's INTR */
