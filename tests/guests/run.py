@@ -9,7 +9,8 @@ same. Machines are commands taking QEMU's options:
     run.py --dir build/guests --vmm build/release/ringfall --vmm qemu
     run.py --dir build/guests --vmm 'build/release/ringfall -accel bt,chain=off'
 
-The word `qemu` stands for qemu-system-i386 -accel tcg -cpu max.
+The word `qemu` stands for qemu-system-i386 -accel tcg -cpu max, the word
+`native` for the host CPU (guests with the option `native` only).
 """
 import argparse
 import concurrent.futures
@@ -44,6 +45,8 @@ def wanted_exit(options):
 def run_guest(command, image, limit):
     """Runs one image; returns (exit status or None after the limit, output)."""
     argv = shlex.split(command) + OPTIONS + ["-kernel", str(image)]
+    if command == "native":
+        argv = [str(image.with_suffix(".native"))]
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=limit,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -100,6 +103,8 @@ def try_guest(guest, machines, args):
         return name, [f"{image} does not exist"]
     outputs, found = {}, []
     for label, command in machines:
+        if command == "native" and "native" not in options:
+            continue
         if (label == "qemu" and "hardware_only" in options
                 and not args.hardware_too):
             continue

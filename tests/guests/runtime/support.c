@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Helpers beside the harness: an identity map in two-level page tables, the
- * 8259s and 8254, memory functions, a random generator.
+ * 8259s and the 8254. They program the machine and keep no state of it.
  */
 #include "runtime/guest.h"
 
@@ -87,49 +87,4 @@ void pit_start(u32 channel_mode, u32 divisor)
     outb(0x43, (u8)channel_mode);
     outb(port, (u8)divisor);
     outb(port, (u8)(divisor >> 8));
-}
-
-void *memory_set(void *to, int value, u32 n)
-{
-    for (u32 i = 0; i < n; i++)
-        ((volatile u8 *)to)[i] = (u8)value;
-    return to;
-}
-
-void *memory_copy(void *to, const void *from, u32 n)
-{
-    for (u32 i = 0; i < n; i++)
-        ((volatile u8 *)to)[i] = ((const volatile u8 *)from)[i];
-    return to;
-}
-
-int memory_compare(const void *a, const void *b, u32 n)
-{
-    const volatile u8 *x = a, *y = b;
-
-    for (u32 i = 0; i < n; i++)
-        if (x[i] != y[i])
-            return x[i] - y[i];
-    return 0;
-}
-
-/* The compiler may call these by name. */
-void *memset(void *to, int value, size_t n)
-{
-    return memory_set(to, value, n);
-}
-
-void *memcpy(void *to, const void *from, size_t n)
-{
-    return memory_copy(to, from, n);
-}
-
-u32 random_next(u32 *state)
-{
-    u32 x = *state;
-
-    x ^= x << 13;
-    x ^= x >> 17;
-    x ^= x << 5;
-    return *state = x;
 }
