@@ -2,6 +2,10 @@
 /*
  * One virtual PC: RAM, devices, a virtual CPU and the engine that runs it.
  * Only this layer knows all modules and wires them.
+ *
+ * Threads: machine_run's caller is the vcpu thread; the I/O thread runs device
+ * timers and files. machine_request, machine_set_paused and machine_is_paused
+ * may be called by both.
  */
 #ifndef RINGFALL_MONITOR_MACHINE_H
 #define RINGFALL_MONITOR_MACHINE_H
@@ -17,39 +21,81 @@ struct machine;
 /* -accel bt,PROP=VALUE: everything but stats changes nothing but speed. */
 struct bt_options {
     bool stats;
-    unsigned tu_max;      /* instructions per TU at most; 0 default */
-    uint64_t tc_size;     /* bytes; 0 default */
+    unsigned tu_max;  /* instructions per TU at most; 0 default */
+    uint64_t tc_size; /* bytes; 0 default */
     bool no_chain;
-    unsigned flush_every; /* flush the TC every N TUs; 0 off */
-    bool checked_all;     /* soft-TLB form everywhere, no windows */
-    unsigned window_drop; /* drop windows every N fills; 0 off */
-    unsigned max_mappings;/* 0: from the host */
-    uint32_t host_hide;   /* enum host_feature bits hidden by host=-... */
+    unsigned flush_every;  /* flush the TC every N TUs; 0 off */
+    bool checked_all;      /* soft-TLB form everywhere, no windows */
+    unsigned window_drop;  /* drop windows every N fills; 0 off */
+    unsigned max_mappings; /* 0: from the host */
+    uint32_t host_hide;    /* enum host_feature bits hidden by host=-... */
 };
-enum host_feature { HOST_BMI2 = 1, HOST_FSGSBASE = 2, HOST_AVX = 4,
-                    HOST_UFFD = 8, HOST_ERMS = 16 };
+enum host_feature {
+    HOST_BMI2 = 1,
+    HOST_FSGSBASE = 2,
+    HOST_AVX = 4,
+    HOST_UFFD = 8,
+    HOST_ERMS = 16
+};
+
+/* RAM sizes a machine can have (the rest below 4 GiB is I/O space). */
+#define MACHINE_RAM_MIN     0x200000ull
+#define MACHINE_RAM_MAX     0xe0000000ull
+#define MACHINE_RAM_DEFAULT 0x8000000ull
+
+#define MACHINE_SERIAL_PORTS 4
+#define MACHINE_CHARDEVS     16
 
 struct machine_options {
     const char *kernel, *initrd, *append, *bios;
     uint64_t ram_size;
     struct cpu_model cpu;
     bool no_reboot, no_shutdown;
+    bool no_acpi, rtc_localtime;
+    bool start_paused;
     bool debug_exit;
     uint16_t debug_exit_port;
     unsigned debug_exit_size;
     struct bt_options bt;
-    /* serial ports, debug console, monitor: see monitor/options.h */
+    /* character backends as struct device_config takes them */
+    const char *serial[MACHINE_SERIAL_PORTS];
+    const char *monitor;
+    const char *debugcon;
+    uint16_t debugcon_port;
+    const char *chardevs[MACHINE_CHARDEVS];
+    unsigned chardev_count;
 };
 
 /* Why the VM stopped. */
 enum machine_request {
-    REQUEST_NONE, REQUEST_RESET, REQUEST_POWEROFF, REQUEST_DEBUG_EXIT,
+    REQUEST_NONE,
+    REQUEST_RESET,
+    REQUEST_POWEROFF,
+    REQUEST_DEBUG_EXIT,
     REQUEST_QUIT, /* Ctrl-A x, monitor quit, signal */
     REQUEST_HALT_FOREVER,
 };
-/* Thread-safe; code is the exit status for REQUEST_DEBUG_EXIT. Makes the
- * engine leave guest code soon. */
+
+/* Builds the machine with its kernel loaded; options must outlive it. NULL
+ * with one line in why on failure, nothing left behind. */
+struct machine *machine_create(const struct machine_options *options, char *why,
+                               size_t why_size);
+/* Runs the guest until the program shall end; returns its exit status. */
+int machine_run(struct machine *m);
+/* Flushes all output and gives the terminal back. */
+void machine_destroy(struct machine *m);
+
+/* Thread-safe, async-signal-safe; code is the exit status for
+ * REQUEST_DEBUG_EXIT. Makes the engine leave guest code soon; until then the
+ * guest's port I/O has no effect. */
 void machine_request(struct machine *m, enum machine_request why, int code);
+
+/* Stops and continues guest code and guest time. Machine lock held. */
+void machine_set_paused(struct machine *m, bool paused);
+bool machine_is_paused(struct machine *m);
+/* "info registers" as text, taken where the guest's state is whole. Called on
+ * the I/O thread with the machine lock held, which is let go meanwhile. */
+void machine_info_registers(struct machine *m, char *to, size_t size);
 
 void machine_lock(void);
 void machine_unlock(void);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From kernel files to a guest that stands at the kernel's first instruction:
+ * what a PC's firmware and a boot loader do, done by the monitor.
+ *
+ * Law: files are read once, when the machine is made; loading works on the
+ * bytes in memory, so a reset needs no file system and cannot fail where the
+ * first load did not. Every number from a file is checked before it is used.
+ * A failure is one line in `why`, with nothing of ours left allocated.
+ */
+#ifndef RINGFALL_MONITOR_BOOT_BOOT_H
+#define RINGFALL_MONITOR_BOOT_BOOT_H
+
+#include "base/types.h"
+#include "vcpu/state.h"
+
+/* The firmware's area below 1 MiB; reserved in the memory map. */
+#define BOOT_EBDA_BASE 0x9fc00u /* end of usable low memory */
+#define BOOT_ACPI_BASE 0xe0000u
+#define BOOT_ACPI_END  0xf0000u
+#define BOOT_GDT_BASE  0xff000u
+#define BOOT_HIGH_BASE 0x100000u
+#define BOOT_RAM_MIN   0x200000u
+
+struct boot_image; /* the files in memory, and what they were found to be */
+
+/* Where the guest starts: flat 32-bit protected mode, paging and interrupts
+ * off (SDM 3A 9.9); esp and the registers not named are 0. */
+struct boot_entry {
+    uint32_t eip, eax, ebx, esi;
+    uint32_t gdt_base, gdt_limit;
+    uint16_t cs, ds; /* ds is for es, ss, fs and gs too */
+};
+
+/* Reads kernel and initrd (or modules) and checks what can be checked without
+ * memory. initrd and append may be NULL. NULL with a line in why on failure. */
+struct boot_image *boot_open(const char *kernel, const char *initrd,
+                             const char *append, char *why, size_t why_size);
+void boot_close(struct boot_image *image);
+
+/* Writes firmware data, ACPI tables if asked for, the kernel and all it is
+ * given into RAM. False with a line in why if they do not fit. */
+bool boot_load(const struct boot_image *image, uint8_t *ram, uint64_t ram_size,
+               bool acpi, struct boot_entry *entry, char *why, size_t why_size);
+
+/* Puts a freshly reset vcpu at the entry. */
+void boot_enter(const struct boot_entry *entry, struct vcpu *v);
+
+#endif

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the parts of one VM, their order of creation, and the loop that runs
+ * the engine, sleeps while the guest halts, and acts on requests.
+ *
+ * Law: the vcpu thread alone touches guest state. Others leave a request (a
+ * bit), raise v->attention and bump `wakes`; the sleeper looks at all of them
+ * between reading `wakes` and waiting on it, so no wake-up is lost.
+ */
+#include "monitor/machine.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "monitor/boot/boot.h"
+#include "monitor/clock.h"
+#include "monitor/lock.h"
+#include "monitor/world.h"
+#include "vcpu/vcpu.h"
+
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+_Static_assert(MACHINE_SERIAL_PORTS == DEVICES_SERIAL_PORTS, "serial ports");
+
+struct machine {
+    const struct machine_options *options;
+    struct boot_image *image;
+    struct world world;
+    struct device_set devices;
+    struct engine *engine;
+    struct mmu *mmu;
+    struct vcpu *vcpu;
+    bool halted; /* vcpu thread: hlt executed, nothing delivered since */
+
+    /* atomics */
+    int exit_code;  /* of REQUEST_DEBUG_EXIT */
+    uint32_t wakes; /* futex: counts reasons to look again */
+    uint32_t sleeping;
+    uint32_t paused;
+
+    /* machine lock */
+    pthread_cond_t info_done;
+    char *info_text; /* where the vcpu thread shall write, or NULL */
+    size_t info_size;
+    bool info_wanted; /* atomic */
+    bool finished;    /* machine_run has returned */
+};
+
+/* --- requests and sleep -------------------------------------------------- */
+
+static void wake(struct machine *m)
+{
+    __atomic_fetch_add(&m->wakes, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&m->sleeping, __ATOMIC_SEQ_CST))
+        syscall(SYS_futex, &m->wakes, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Makes the vcpu thread come to the run loop, whatever it does. */
+static void kick(struct machine *m)
+{
+    __atomic_store_n(&m->vcpu->attention, 1, __ATOMIC_SEQ_CST);
+    wake(m);
+}
+
+void machine_request(struct machine *m, enum machine_request why, int code)
+{
+    if (why == REQUEST_NONE)
+        return;
+    if (why == REQUEST_DEBUG_EXIT)
+        __atomic_store_n(&m->exit_code, code, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&m->world.requests, BIT(why), __ATOMIC_SEQ_CST);
+    kick(m);
+}
+
+static uint32_t pending_requests(const struct machine *m)
+{
+    return __atomic_load_n(&m->world.requests, __ATOMIC_SEQ_CST);
+}
+
+static bool info_wanted(const struct machine *m)
+{
+    return __atomic_load_n(&m->info_wanted, __ATOMIC_SEQ_CST);
+}
+
+bool machine_is_paused(struct machine *m)
+{
+    return __atomic_load_n(&m->paused, __ATOMIC_SEQ_CST) != 0;
+}
+
+void machine_set_paused(struct machine *m, bool paused)
+{
+    if (paused)
+        vm_clock_stop();
+    else
+        vm_clock_resume();
+    __atomic_store_n(&m->paused, paused, __ATOMIC_SEQ_CST);
+    kick(m);
+}
+
+/* The interrupt controller's output; machine lock held. */
+static void intr_changed(void *opaque, bool level)
+{
+    struct machine *m = opaque;
+
+    vcpu_set_intr_line(m->vcpu, level);
+    if (level)
+        wake(m);
+}
+
+/* Waits until `wakes` is no longer what it was when read. */
+static void sleep_on(struct machine *m, uint32_t seen)
+{
+    __atomic_store_n(&m->sleeping, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &m->wakes, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+    __atomic_store_n(&m->sleeping, 0, __ATOMIC_SEQ_CST);
+}
+
+/* --- state as text ------------------------------------------------------- */
+
+static int put_segment(const struct vcpu *v, char *to, size_t size,
+                       const char *name, enum seg s)
+{
+    const struct segment *seg = &v->seg[s];
+
+    return snprintf(to, size, "%s =%04x %08x %08x %08x\n", name, seg->selector,
+                    seg->base, seg->limit, (uint32_t)seg->attr << 8);
+}
+
+static void put_registers(const struct vcpu *v, char *to, size_t size)
+{
+    static const char *const names[SEG_COUNT] = {"ES", "CS", "SS",  "DS",
+                                                 "FS", "GS", "LDT", "TR"};
+    const uint32_t *r = v->gpr;
+    char *end = to + size;
+
+    to += snprintf(to, size,
+                   "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\n"
+                   "ESI=%08x EDI=%08x EBP=%08x ESP=%08x\n"
+                   "EIP=%08x EFL=%08x CPL=%u\n",
+                   r[GPR_EAX], r[GPR_EBX], r[GPR_ECX], r[GPR_EDX], r[GPR_ESI],
+                   r[GPR_EDI], r[GPR_EBP], r[GPR_ESP], v->eip, vcpu_eflags(v),
+                   v->cpl);
+    for (unsigned s = 0; s < SEG_COUNT && to < end; s++)
+        to += put_segment(v, to, (size_t)(end - to), names[s], (enum seg)s);
+    if (to < end)
+        snprintf(to, (size_t)(end - to),
+                 "GDT=     %08x %08x\nIDT=     %08x %08x\n"
+                 "CR0=%08x CR2=%08x CR3=%08x CR4=%08x\n"
+                 "EFER=%016llx\n",
+                 v->gdtr.base, v->gdtr.limit, v->idtr.base, v->idtr.limit,
+                 v->cr0, v->cr2, v->cr3, v->cr4, (unsigned long long)v->efer);
+}
+
+/* vcpu thread: answers machine_info_registers. */
+static void answer_info(struct machine *m)
+{
+    machine_lock();
+    if (m->info_text)
+        put_registers(m->vcpu, m->info_text, m->info_size);
+    m->info_text = NULL;
+    __atomic_store_n(&m->info_wanted, false, __ATOMIC_SEQ_CST);
+    pthread_cond_broadcast(&m->info_done);
+    machine_unlock();
+}
+
+void machine_info_registers(struct machine *m, char *to, size_t size)
+{
+    struct timespec until;
+
+    snprintf(to, size, "the CPU does not answer\n");
+    if (m->finished)
+        return;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 2;
+    m->info_text = to;
+    m->info_size = size;
+    __atomic_store_n(&m->info_wanted, true, __ATOMIC_SEQ_CST);
+    kick(m);
+    while (m->info_text && !m->finished)
+        if (machine_lock_wait(&m->info_done, &until) != 0)
+            break;
+    m->info_text = NULL;
+}
+
+/* --- creation ------------------------------------------------------------ */
+
+static bool create_devices(struct machine *m, char *why, size_t why_size)
+{
+    const struct machine_options *o = m->options;
+    struct device_config config = {
+        .ram_size = o->ram_size,
+        .monitor = o->monitor,
+        .debugcon = o->debugcon,
+        .debugcon_port = o->debugcon_port,
+        .chardevs = o->chardevs,
+        .chardev_count = o->chardev_count,
+        .debug_exit = o->debug_exit,
+        .debug_exit_port = o->debug_exit_port,
+        .debug_exit_size = o->debug_exit_size,
+        .no_acpi = o->no_acpi,
+        .rtc_localtime = o->rtc_localtime,
+        .intr = intr_changed,
+        .intr_opaque = m,
+        .request = machine_request,
+        .set_paused = machine_set_paused,
+        .is_paused = machine_is_paused,
+        .info_registers = machine_info_registers,
+        .machine = m,
+    };
+
+    memcpy(config.serial, o->serial, sizeof(config.serial));
+    return devices_create(&m->devices, &config, why, why_size) == 0;
+}
+
+static bool create_vcpu(struct machine *m, char *why, size_t why_size)
+{
+    size_t size = (sizeof(struct vcpu) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1ul);
+
+    m->vcpu = aligned_alloc(PAGE_SIZE, size);
+    if (!m->vcpu) {
+        snprintf(why, why_size, "out of memory");
+        return false;
+    }
+    memset(m->vcpu, 0, size);
+    m->vcpu->model = &m->options->cpu;
+    world_init(&m->world, m->vcpu, &m->devices);
+    vcpu_reset(m->vcpu);
+    return true;
+}
+
+static bool create_mmu(struct machine *m, char *why, size_t why_size)
+{
+    const struct machine_options *o = m->options;
+    const struct mmu_config config = {
+        .ram_size = o->ram_size,
+        .max_mappings = o->bt.max_mappings,
+        .window_drop = o->bt.window_drop,
+        .windows = !o->bt.checked_all,
+    };
+    const struct mmu_events events = world_mmu_events(&m->world);
+
+    m->mmu = mmu_create(m->vcpu, &config, &events, why, why_size);
+    m->world.mmu = m->mmu;
+    return m->mmu != NULL;
+}
+
+static bool create_engine(struct machine *m, char *why, size_t why_size)
+{
+    m->engine =
+        engine_bt_create(m->vcpu, m->mmu, &m->options->bt, why, why_size);
+    m->world.engine = m->engine;
+    return m->engine != NULL;
+}
+
+/* Everything to its power-on state with the kernel loaded: vcpu thread. */
+static bool power_on(struct machine *m, char *why, size_t why_size)
+{
+    struct vcpu *v = m->vcpu;
+    struct boot_entry entry;
+
+    m->engine->reset(m->engine);
+    vcpu_reset(v);
+    if (!boot_load(m->image, v->ram, m->options->ram_size, !m->options->no_acpi,
+                   &entry, why, why_size))
+        return false;
+    boot_enter(&entry, v);
+    v->tsc_offset = -__builtin_ia32_rdtsc();
+    mmu_flush(m->mmu);
+    machine_lock();
+    devices_reset(&m->devices);
+    machine_unlock();
+    m->halted = false;
+    log_event(CPU_RESET, "reset: eip=%08x", v->eip);
+    return true;
+}
+
+struct machine *machine_create(const struct machine_options *options, char *why,
+                               size_t why_size)
+{
+    struct machine *m = calloc(1, sizeof(*m));
+
+    if (!m) {
+        snprintf(why, why_size, "out of memory");
+        return NULL;
+    }
+    m->options = options;
+    pthread_cond_init(&m->info_done, NULL);
+    m->image = boot_open(options->kernel, options->initrd, options->append, why,
+                         why_size);
+    if (!m->image || !create_vcpu(m, why, why_size) ||
+        !create_mmu(m, why, why_size) || !create_engine(m, why, why_size) ||
+        !create_devices(m, why, why_size) || !power_on(m, why, why_size)) {
+        machine_destroy(m);
+        return NULL;
+    }
+    return m;
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (m->devices.bus)
+        devices_destroy(&m->devices);
+    if (m->engine)
+        m->engine->destroy(m->engine);
+    m->world.engine = NULL;
+    if (m->mmu)
+        mmu_destroy(m->mmu);
+    free(m->vcpu);
+    boot_close(m->image);
+    pthread_cond_destroy(&m->info_done);
+    free(m);
+}
+
+/* --- the run loop -------------------------------------------------------- */
+
+static void pause_here(struct machine *m)
+{
+    machine_lock();
+    machine_set_paused(m, true);
+    machine_unlock();
+}
+
+/* Acts on requests; true if the program ends with *status. */
+static bool handle_requests(struct machine *m, int *status)
+{
+    uint32_t requests =
+        __atomic_exchange_n(&m->world.requests, 0, __ATOMIC_SEQ_CST);
+    char why[256];
+
+    *status = 0;
+    if (!requests)
+        return false;
+    if (requests & BIT(REQUEST_QUIT))
+        return true;
+    if (requests & BIT(REQUEST_DEBUG_EXIT)) {
+        *status = __atomic_load_n(&m->exit_code, __ATOMIC_SEQ_CST);
+        return true;
+    }
+    /* -no-reboot turns a reset into a power-off */
+    if (requests & BIT(REQUEST_POWEROFF) ||
+        (requests & BIT(REQUEST_RESET) && m->options->no_reboot)) {
+        if (!m->options->no_shutdown)
+            return true;
+        pause_here(m);
+        return false;
+    }
+    if (requests & BIT(REQUEST_HALT_FOREVER))
+        pause_here(m);
+    if (requests & BIT(REQUEST_RESET)) {
+        if (!power_on(m, why, sizeof(why)))
+            FAIL_STOP("cannot load the kernel again: %s", why);
+    }
+    return false;
+}
+
+/* Guest time stands still between the two calls; vcpu thread. */
+static void tsc_stop(uint64_t *since)
+{
+    if (!*since)
+        *since = __builtin_ia32_rdtsc();
+}
+
+static void tsc_go(struct machine *m, uint64_t *since)
+{
+    if (*since)
+        m->vcpu->tsc_offset -= __builtin_ia32_rdtsc() - *since;
+    *since = 0;
+}
+
+/* Sleeps while the guest is paused, or halted with nothing to wake it. False
+ * if there is a request. */
+static bool wait_until_runnable(struct machine *m)
+{
+    uint64_t stopped = 0;
+
+    for (;;) {
+        uint32_t seen = __atomic_load_n(&m->wakes, __ATOMIC_SEQ_CST);
+        bool paused = machine_is_paused(m);
+
+        if (info_wanted(m))
+            answer_info(m);
+        if (pending_requests(m)) {
+            tsc_go(m, &stopped);
+            return false;
+        }
+        if (paused) {
+            tsc_stop(&stopped);
+        } else {
+            tsc_go(m, &stopped);
+            if (!m->halted || vcpu_interrupt_deliverable(m->vcpu))
+                return true;
+        }
+        sleep_on(m, seen);
+    }
+}
+
+static int run(struct machine *m)
+{
+    int status;
+
+    for (;;) {
+        if (handle_requests(m, &status))
+            return status;
+        if (!wait_until_runnable(m))
+            continue;
+        m->halted = false;
+        switch (m->engine->run(m->engine)) {
+        case ENGINE_KICKED:
+            break;
+        case ENGINE_HALTED:
+            m->halted = true;
+            break;
+        case ENGINE_TRIPLE_FAULT:
+            log_event(CPU_RESET, "triple fault: eip=%08x", m->vcpu->eip);
+            machine_request(m, REQUEST_RESET, 0);
+            break;
+        case ENGINE_FAILED:
+            return 1;
+        }
+    }
+}
+
+int machine_run(struct machine *m)
+{
+    int status;
+
+    if (m->options->start_paused)
+        pause_here(m);
+    status = run(m);
+    machine_lock();
+    m->finished = true;
+    pthread_cond_broadcast(&m->info_done);
+    machine_unlock();
+    return status;
+}
