@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What stubs need of the C world, and the ids of callouts. The engine fills
+ * struct runtime_calls; generated code reaches them only through stubs.
+ */
+#ifndef RINGFALL_TRANSLATOR_RUNTIME_H
+#define RINGFALL_TRANSLATOR_RUNTIME_H
+
+#include "translator/emit.h"
+#include "vcpu/callouts.h"
+
+/* Callouts of the translator's own beside the virtual CPU's (rt_*.c). */
+#define RUNTIME_CALLOUT_LIST(X)                                                \
+    /* slow side of a checked access: arg = length | MEM_* << 16, lin = gva;   \
+     * leaves the host address in scratch[0]; commit completes a write */      \
+    X(slow_access) X(slow_commit)                                              \
+    /* segmented access: arg = length | flags << 16 | seg << 24, lin = offset; \
+     * leaves the linear address in scratch[0] */                              \
+    X(seg_check)                                                               \
+    /* may an FPU/MMX/SSE instruction run? arg: enum fpu_use */                \
+    X(fpu_check)                                                               \
+    X(fxsave) X(fxrstor)                                                       \
+    /* delivers v->fault, recorded by the host fault handler */                \
+    X(host_fault)                                                              \
+    /* bt family with a register offset: arg = ARG_MAKE(bit register, size,    \
+     * kind 0 bt 1 bts 2 btr 3 btc), lin = operand's linear address */         \
+    X(bit_test)
+
+enum fpu_use { FPU_USE_X87, FPU_USE_WAIT, FPU_USE_MMX, FPU_USE_SSE };
+
+enum callout_id {
+#define X(name) CALLOUT_ID_##name,
+    CALLOUT_LIST(X) RUNTIME_CALLOUT_LIST(X)
+#undef X
+        CALLOUT_ID_COUNT
+};
+
+#define X(name) callout_fn callout_##name;
+RUNTIME_CALLOUT_LIST(X)
+#undef X
+
+/* Why translated code came back to the run loop (return value of enter). */
+enum tc_exit {
+    TC_EXIT_EVENT,  /* a callout or safepoint: v->events, attention, mode */
+    TC_EXIT_LOOKUP, /* no entry in the jump cache for v->eip */
+    TC_EXIT_CHAIN,  /* as LOOKUP; exit_info[1] = offset of the rel32 */
+    TC_EXIT_STEP,   /* TU_STEP mode: one instruction is done, eip is next */
+};
+#define EXIT_INFO_SITE 1
+#define SCRATCH_RESULT 0 /* what slow_access, seg_check left */
+#define SCRATCH_TEMP   1 /* HOST_TEMP over a slow side */
+#define SCRATCH_TC_RSP 7 /* private host stack over an exit */
+
+/* The layout of an unchained direct exit: mov r8d, eip; mov r9d, site;
+ * jmp stub. The jmp's rel32 stands here. */
+#define EXIT_CODE_REL32 13
+
+struct stubs {
+    uint64_t enter;    /* enum tc_exit (struct vcpu *, entry pc, host rsp) */
+    uint64_t dispatch; /* r8d = eip */
+    uint64_t chain;    /* r8d = eip, r9d = site */
+    uint64_t event;    /* r8d = eip: safepoint taken */
+    uint64_t step;     /* r8d = eip */
+    uint64_t ret_miss; /* r8d = eip: top of the private host stack */
+    uint64_t fault;    /* r10d = eip: v->fault to be delivered */
+    uint64_t callout[CALLOUT_ID_COUNT]; /* r8d, r9d args; r10d, r11d eips */
+    uint64_t slow, commit, seg_check;
+};
+
+struct runtime_calls {
+    /* After a callout said DISPATCH or EXIT (result): returns the host rsp to
+     * go on with at v->eip, or 0 to leave to the run loop. */
+    uint64_t (*after)(struct vcpu *v, uint64_t rsp, unsigned result);
+    callout_fn *callouts[CALLOUT_ID_COUNT];
+};
+
+/* Emits all stubs. Switching gs between windows is the business of `after`
+ * and of whoever calls enter. */
+void stubs_emit(struct emit *e, struct stubs *stubs,
+                const struct runtime_calls *calls);
+
+#endif
