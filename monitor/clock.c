@@ -3,19 +3,14 @@
  * Owns guest time and the list of timers on it. Guest time is the host's
  * monotonic clock since the first question, less the time the VM stood still.
  * The list is short (a handful of chips), so it is a sorted singly linked one.
- * Everything here runs under the machine lock, which lives here too;
- * vm_clock_ns alone may be called without it.
+ * Everything here runs under the machine lock; vm_clock_ns alone may be called
+ * without it.
  */
 #include "monitor/clock.h"
 
-#include "base/check.h"
 #include "monitor/devices/device.h"
-#include "monitor/machine.h"
 
-#include <pthread.h>
 #include <time.h>
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t host_monotonic_ns(void)
 {
@@ -31,20 +26,6 @@ static bool clock_stopped;
 static uint64_t clock_frozen_at;
 static struct timer *timer_list;
 static void (*timer_notify)(void);
-
-void machine_lock(void)
-{
-    int error = pthread_mutex_lock(&lock);
-
-    CHECK(error == 0, "machine lock: error %d", error);
-}
-
-void machine_unlock(void)
-{
-    int error = pthread_mutex_unlock(&lock);
-
-    CHECK(error == 0, "machine unlock: error %d", error);
-}
 
 /* The clock starts at 1 s, so that a deadline computed from it is never 0. */
 __attribute__((constructor)) static void clock_start(void)
