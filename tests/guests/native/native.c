@@ -25,6 +25,11 @@ void put_char(char c)
         _exit(9);
 }
 
+void fpu_enable(void)
+{
+    __asm__ volatile("fninit");
+}
+
 /* The exit statuses of isa-debug-exit. */
 void guest_exit(u32 code)
 {

@@ -198,6 +198,9 @@ void pic_mask(u32 unmasked);
 void pic_eoi(u32 irq);
 void pit_start(u32 channel_mode, u32 divisor);
 
+/* Ring 0: lets x87, MMX and SSE instructions run (CR0.MP NE, CR4.OSFXSR). */
+void fpu_enable(void);
+
 void *memory_set(void *to, int value, u32 n);
 void *memory_copy(void *to, const void *from, u32 n);
 int memory_compare(const void *a, const void *b, u32 n);

@@ -88,3 +88,12 @@ void pit_start(u32 channel_mode, u32 divisor)
     outb(port, (u8)divisor);
     outb(port, (u8)(divisor >> 8));
 }
+
+void fpu_enable(void)
+{
+    u32 cr0 = read_cr0() & ~(u32)(CR0_EM | CR0_TS);
+
+    write_cr0(cr0 | CR0_MP | CR0_NE);
+    write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
+    __asm__ volatile("fninit");
+}
