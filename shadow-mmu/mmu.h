@@ -27,6 +27,9 @@
 
 struct mmu;
 
+/* MAXPHYADDR (CPUID.80000008H:EAX[7:0]): reserved bits and PSE-36 follow it. */
+#define MMU_PHYS_BITS 36
+
 /* Guest RAM: [0, below_4g) of guest physical space is RAM at ram + gpa, except
  * [0xa0000, 0xc0000) which is I/O. Everything else is I/O space. */
 struct mmu_config {
@@ -78,7 +81,8 @@ void mmu_flush(struct mmu *mmu);
  * the host address to access instead, or NULL with v->fault. Fills the soft
  * TLB where that is possible. If the result lies in v->bounce (I/O, page
  * crossing) or flags has MEM_WRITE, mmu_slow_commit must be called after the
- * access. A read-modify-write access passes MEM_WRITE (bounce is filled). */
+ * access. A read-modify-write access passes MEM_WRITE (bounce is filled); a
+ * plain store adds MEM_NO_READ, so that I/O space is not read first. */
 void *mmu_slow_access(struct mmu *mmu, gva_t gva, unsigned len,
                       enum mem_flags flags);
 /* Completes the last mmu_slow_access with MEM_WRITE: writes the bounce buffer
@@ -120,8 +124,18 @@ uint64_t mmu_ram_size(const struct mmu *mmu);
 bool mmu_debug_translate(struct mmu *mmu, gva_t gva, gpa_t *gpa);
 
 /* Identity of the current user address space: changes when CR3 names another
- * one or when an executable mapping of it changed (for lookup keys). */
+ * one or when an executable mapping of it changed (for lookup keys). Never
+ * reused, below 2^24; v->mode_dirty is set whenever one of the two changed. */
 uint32_t mmu_user_epoch(const struct mmu *mmu);
 uint32_t mmu_kernel_epoch(const struct mmu *mmu);
+
+/* Points v->window at the window of the privilege (CPL 3: user). v->window may
+ * also change in mmu_fault (a U window comes into being at its first fault),
+ * mmu_load_cr3 and mmu_flush: whoever keeps it in a register reloads it. */
+void mmu_set_cpl(struct mmu *mmu, bool user);
+
+/* A young address space was first seen, and nobody called it mature since. */
+bool mmu_user_is_young(const struct mmu *mmu);
+void mmu_user_mature(struct mmu *mmu);
 
 #endif

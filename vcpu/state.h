@@ -150,6 +150,7 @@ enum mem_flags {
     MEM_WRITE = 1,
     MEM_FETCH = 2,
     MEM_USER = 4, /* access with CPL 3 rights; else supervisor */
+    MEM_NO_READ = 8, /* with MEM_WRITE: a plain store, reads nothing */
 };
 
 /*
@@ -211,6 +212,9 @@ struct vcpu {
     uint64_t window;       /* hva of the window for the current CPL */
     uint32_t cr0, cr2, cr3, cr4;
     uint64_t seg_base[6];  /* copies of seg[].base, zero-extended */
+    /* Where generated code finds seg_base[s], or an address that faults if
+     * the segment is not a plain 4 GiB one (the engine keeps it). */
+    uint64_t seg_base_at[6];
     uint64_t tsc_offset;   /* guest TSC = host TSC + offset */
     uint64_t scratch[8];   /* spill slots for generated code and stubs */
     uint64_t run_loop_rsp; /* host stack of the run loop while in TC */
@@ -247,6 +251,7 @@ struct vcpu {
     bool intr_shadow;    /* after sti / mov ss: no interrupt before next_eip */
     bool fpu_loaded;     /* guest FPU state is in the host's registers */
     bool mode_dirty;     /* mode bits may have changed: recompute context */
+    bool task_trap;      /* switched to a TSS with T set: #DB is due */
     struct guest_fault fault; /* filled by whatever returns false */
 
     const struct vcpu_world *world;

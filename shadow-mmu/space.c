@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the views: which guest paging entries cached translations came from,
+ * and whether these are still what the guest's tables say.
+ *
+ * Law: while anything is cached about a linear page, the view's copy of the
+ * entries that map it equals what they were when it was cached, but for A and
+ * D bits gained since. Verification (at CR3 loads and flushes) compares copies
+ * with the guest's tables, line by line and only lines that backed something,
+ * and drops linear pages whose entry changed. So page tables need no write
+ * traces, and an address space that comes back keeps its window.
+ */
+#include "shadow-mmu/internal.h"
+
+/* Bits 9-11 are the guest's own; D means nothing above the leaf. */
+#define IGNORED 0xe00ull
+
+/* Would a TLB filled from `was` be wrong, or miss an A or D update, now? */
+static bool entry_changed(uint64_t was, uint64_t now)
+{
+    uint64_t difference = (was ^ now) & ~IGNORED;
+
+    return (difference & ~(PTE_A | PTE_D)) || (difference & was);
+}
+
+static bool bit_get(const uint64_t *bits, unsigned n)
+{
+    return bits[n / 64] >> (n & 63) & 1;
+}
+
+static void bit_set(uint64_t *bits, unsigned n)
+{
+    bits[n / 64] |= 1ull << (n & 63);
+}
+
+static void bit_clear(uint64_t *bits, unsigned n)
+{
+    bits[n / 64] &= ~(1ull << (n & 63));
+}
+
+/* --- epochs -------------------------------------------------------------- */
+/* A new identity: nothing looked up under the old one is found again. The
+ * lookup key has 24 bits for it (struct vcpu, context). */
+static void new_epoch(struct mmu *mmu, struct view *view)
+{
+    view->epoch = ++mmu->last_epoch;
+    CHECK(view->epoch < 1u << 24, "out of address-space identities");
+    mmu->v->mode_dirty = true;
+}
+
+static void exec_changed(struct mmu *mmu, struct view *view)
+{
+    page_set_clear(&view->exec);
+    new_epoch(mmu, view);
+    if (mmu->events.exec_mapping_changed &&
+        (view == mmu->kernel || view == mmu->current))
+        mmu->events.exec_mapping_changed(mmu->events.opaque, view->user);
+}
+
+/* --- dropping ------------------------------------------------------------ */
+void space_drop(struct mmu *mmu, struct view *view, unsigned first,
+                unsigned end)
+{
+    if (view->window)
+        window_drop(mmu, view, first, end);
+    if (page_set_next(&view->exec, first, end) < end)
+        exec_changed(mmu, view);
+}
+
+static void copy_free(struct mmu *mmu, struct view *view, unsigned region)
+{
+    unsigned copy = view->table[region];
+
+    if (!copy)
+        return;
+    view->table[region] = 0;
+    mmu->copies[copy].next_free = mmu->free_copy;
+    mmu->free_copy = copy;
+}
+
+static void drop_region(struct mmu *mmu, struct view *view, unsigned region)
+{
+    unsigned shift = mmu->mode->region_shift - PAGE_SHIFT;
+
+    copy_free(mmu, view, region);
+    bit_clear(view->active, region);
+    bit_clear(view->active_local, region);
+    space_drop(mmu, view, region << shift, (region + 1) << shift);
+}
+
+void space_drop_all(struct mmu *mmu, struct view *view)
+{
+    for (unsigned i = 0; i < REGIONS / 64; i++) {
+        uint64_t bits = view->active[i];
+
+        for (; bits; bits &= bits - 1)
+            copy_free(mmu, view, i * 64 + __builtin_ctzll(bits));
+        view->active[i] = view->active_local[i] = view->large[i] = 0;
+    }
+    if (view->window)
+        window_empty(mmu, view);
+    if (page_set_next(&view->exec, 0, LINEAR_PAGES) < LINEAR_PAGES)
+        exec_changed(mmu, view);
+}
+
+/* --- noting -------------------------------------------------------------- */
+static unsigned copy_take(struct mmu *mmu)
+{
+    unsigned copy = mmu->free_copy;
+
+    if (copy)
+        mmu->free_copy = mmu->copies[copy].next_free;
+    else if (mmu->next_copy < TABLE_COPIES)
+        copy = mmu->next_copy++;
+    return copy;
+}
+
+/* Copies are few against what tables a guest can have: forget the view used
+ * longest ago, at last the one that asks. */
+static unsigned copy_alloc(struct mmu *mmu, struct view *asks)
+{
+    unsigned copy = copy_take(mmu);
+
+    while (!copy) {
+        struct view *oldest = NULL;
+
+        for (unsigned i = 0; i < mmu->config.max_windows; i++) {
+            struct view *view = &mmu->views[i];
+
+            if (view->live && view != mmu->current && view != asks &&
+                (!oldest || view->last_use < oldest->last_use))
+                oldest = view;
+        }
+        if (!oldest) {
+            space_drop_all(mmu, asks);
+            copy = copy_take(mmu);
+            if (!copy)
+                space_drop_all(mmu, asks->user ? mmu->kernel : mmu->current);
+        } else {
+            oldest->live = false;
+            space_drop_all(mmu, oldest);
+        }
+        if (!copy)
+            copy = copy_take(mmu);
+    }
+    return copy;
+}
+
+static uint64_t copy_entry(const struct table_copy *copy, unsigned entry_shift,
+                           unsigned index)
+{
+    if (entry_shift == 2)
+        return ((const uint32_t *)copy->word)[index];
+    return copy->word[index];
+}
+
+static void copy_line(struct mmu *mmu, struct table_copy *copy, unsigned line)
+{
+    if (gpa_is_ram(mmu, copy->gpa))
+        bytes_copy(copy->word + line * 8, mmu->ram + copy->gpa + line * 64, 64);
+    else
+        for (unsigned i = 0; i < 8; i++)
+            copy->word[line * 8 + i] = UINT64_MAX;
+}
+
+static void note_pte(struct mmu *mmu, struct view *view, gva_t gva,
+                     const struct walk *w, unsigned region)
+{
+    unsigned shift = mmu->mode->entry_shift;
+    unsigned index = (w->pte_gpa & (PAGE_SIZE - 1)) >> shift;
+    unsigned line = (w->pte_gpa & (PAGE_SIZE - 1)) / 64;
+    struct table_copy *copy = &mmu->copies[view->table[region]];
+
+    if (!(copy->lines >> line & 1)) {
+        copy->lines |= 1ull << line;
+        copy_line(mmu, copy, line);
+    } else if (entry_changed(copy_entry(copy, shift, index), w->pte)) {
+        /* Changed without invlpg, and used again: what was cached before
+         * must not hide behind the entry's new value. */
+        space_drop(mmu, view, gva >> PAGE_SHIFT, (gva >> PAGE_SHIFT) + 1);
+    }
+    if (shift == 2)
+        ((uint32_t *)copy->word)[index] = (uint32_t)w->pte;
+    else
+        copy->word[index] = w->pte;
+    if (view->user || !w->global)
+        copy->local_lines |= 1ull << line;
+}
+
+void space_note(struct mmu *mmu, struct view *view, gva_t gva,
+                const struct walk *w)
+{
+    const struct paging_mode *mode = mmu->mode;
+    unsigned region = gva >> mode->region_shift;
+    unsigned copy;
+
+    if (!mode->paging)
+        return;
+    if (bit_get(view->active, region) &&
+        entry_changed(view->pde[region], w->pde))
+        drop_region(mmu, view, region);
+    if (w->pte_gpa && !view->table[region]) {
+        copy = copy_alloc(mmu, view);
+        view->table[region] = (uint16_t)copy;
+        mmu->copies[copy].lines = mmu->copies[copy].local_lines = 0;
+        mmu->copies[copy].gpa = w->pte_gpa & ~(gpa_t)(PAGE_SIZE - 1);
+    }
+    bit_set(view->active, region);
+    if (view->user || !w->global)
+        bit_set(view->active_local, region);
+    view->pde[region] = w->pde;
+    if (w->span > 1)
+        bit_set(view->large, gva >> 21);
+    if (w->pte_gpa)
+        note_pte(mmu, view, gva, w, region);
+}
+
+/* --- verifying ----------------------------------------------------------- */
+static void verify_line(struct mmu *mmu, struct view *view, unsigned page,
+                        struct table_copy *copy, unsigned line)
+{
+    unsigned shift = mmu->mode->entry_shift;
+    unsigned per_line = 64u >> shift;
+
+    for (unsigned i = line * per_line; i < (line + 1) * per_line; i++) {
+        uint64_t now = walk_entry(mmu, copy->gpa + (i << shift), shift);
+
+        if (entry_changed(copy_entry(copy, shift, i), now)) {
+            stat_inc(PTE_CHANGES);
+            space_drop(mmu, view, page + i, page + i + 1);
+        }
+    }
+    copy_line(mmu, copy, line);
+}
+
+static void verify_table(struct mmu *mmu, struct view *view, unsigned region,
+                         bool all)
+{
+    unsigned page = region << (mmu->mode->region_shift - PAGE_SHIFT);
+    struct table_copy *copy = &mmu->copies[view->table[region]];
+    uint64_t lines = all ? copy->lines : copy->local_lines;
+    const uint64_t *guest = (const uint64_t *)(mmu->ram + copy->gpa);
+
+    if (!gpa_is_ram(mmu, copy->gpa))
+        return;
+    for (; lines; lines &= lines - 1) {
+        unsigned line = __builtin_ctzll(lines);
+        const uint64_t *a = guest + line * 8, *b = copy->word + line * 8;
+
+        if (UNLIKELY((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) |
+                     (a[3] ^ b[3]) | (a[4] ^ b[4]) | (a[5] ^ b[5]) |
+                     (a[6] ^ b[6]) | (a[7] ^ b[7])))
+            verify_line(mmu, view, page, copy, line);
+    }
+}
+
+void space_verify(struct mmu *mmu, struct view *view, bool all)
+{
+    const struct paging_mode *mode = mmu->mode;
+
+    if (!mode->paging)
+        return;
+    for (unsigned i = 0; i < REGIONS / 64; i++) {
+        uint64_t bits = all ? view->active[i] : view->active_local[i];
+
+        for (; bits; bits &= bits - 1) {
+            unsigned region = i * 64 + __builtin_ctzll(bits);
+            uint64_t now = walk_pde(mmu, mode, region);
+
+            if (UNLIKELY(now != view->pde[region])) {
+                if (entry_changed(view->pde[region], now)) {
+                    stat_inc(PTE_CHANGES);
+                    drop_region(mmu, view, region);
+                    continue;
+                }
+                view->pde[region] = now;
+            }
+            if (view->table[region])
+                verify_table(mmu, view, region, all);
+        }
+    }
+}
+
+/* --- address spaces ------------------------------------------------------ */
+bool space_create(struct mmu *mmu)
+{
+    unsigned count = mmu->config.max_windows + 1;
+
+    mmu->kernel = pages_alloc(count * sizeof(struct view));
+    mmu->copies = pages_alloc(TABLE_COPIES * sizeof(struct table_copy));
+    if (!mmu->kernel || !mmu->copies)
+        return false;
+    mmu->next_copy = 1;
+    mmu->views = mmu->kernel + 1;
+    for (unsigned i = 0; i < count; i++) {
+        mmu->kernel[i].number = (uint16_t)(i + 1);
+        mmu->kernel[i].user = i > 0;
+        new_epoch(mmu, &mmu->kernel[i]);
+    }
+    mmu->current = mmu->views;
+    return true;
+}
+
+void space_destroy(struct mmu *mmu)
+{
+    pages_free(mmu->kernel,
+               (mmu->config.max_windows + 1) * sizeof(struct view));
+    pages_free(mmu->copies, TABLE_COPIES * sizeof(struct table_copy));
+}
+
+/* The view to reuse for an address space not seen before. */
+static struct view *oldest_view(struct mmu *mmu)
+{
+    struct view *oldest = mmu->views;
+
+    for (unsigned i = 0; i < mmu->config.max_windows; i++) {
+        struct view *view = &mmu->views[i];
+
+        if (!view->live)
+            return view;
+        if (view->last_use < oldest->last_use)
+            oldest = view;
+    }
+    return oldest;
+}
+
+void space_select(struct mmu *mmu)
+{
+    uint32_t key = mmu->v->cr3 & (mmu->mode->pdpte ? ~31u : PAGE_MASK);
+    struct view *view = NULL;
+
+    for (unsigned i = 0; i < mmu->config.max_windows && !view; i++)
+        if (mmu->views[i].live && mmu->views[i].cr3 == key)
+            view = &mmu->views[i];
+    if (view != mmu->current)
+        mmu->v->mode_dirty = true;
+    if (view) {
+        stat_inc(CR3_HITS);
+        mmu->current = view;
+        space_verify(mmu, view, true);
+    } else {
+        view = oldest_view(mmu);
+        space_drop_all(mmu, view);
+        new_epoch(mmu, view);
+        view->cr3 = key;
+        view->live = view->young = true;
+        mmu->current = view;
+    }
+    view->last_use = ++mmu->clock;
+}
