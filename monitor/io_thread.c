@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "monitor/clock.h"
-#include "monitor/lock.h"
+#include "monitor/machine.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -9,18 +9,25 @@
 
 #include "base/types.h"
 
-/* Puts stdin into raw mode if it is a terminal in the foreground. With signals
- * false Ctrl-C and friends are bytes for the guest. */
+/* Puts stdin into raw mode if it is a terminal. With signals false Ctrl-C and
+ * friends are bytes for the guest. Marks the terminal as in use. */
 void terminal_raw(bool signals);
+bool terminal_in_use(void);
+/* Raw mode for a terminal of our own making (a pty). */
+void terminal_make_raw(int fd);
 /* Writes what output is pending, restores the terminal. Async-signal-safe,
  * idempotent, keeps errno: call it from every fatal handler. */
 void terminal_restore(void);
 
-/* Blocks SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP and SIGCONT in the calling
- * thread and those made later, and lets the I/O thread take them: the first of
- * the fatal ones calls quit(opaque, signal), the second kills the program by
- * it. Ignores SIGPIPE. Call once in main before any thread is made; 0 or
- * negative errno. */
+/* Blocks the signals that end or stop a program (SIGTERM, SIGINT, SIGHUP,
+ * SIGQUIT, SIGTSTP, SIGCONT) in the calling thread and those made later, and
+ * starts a thread that takes them: the first fatal one calls quit(opaque,
+ * signal) on that thread without the machine lock, the second kills the
+ * program by that signal with the terminal restored. Ignores SIGPIPE. Call once
+ * in main before other threads are made; 0 or a negative errno. */
 int terminal_signals(void (*quit)(void *opaque, int signal), void *opaque);
+/* Gives those signals in the calling thread their default action back: for
+ * the end, where only waiting for a slow reader of our output is left. */
+void terminal_signals_default(void);
 
 #endif
