@@ -18,6 +18,11 @@ GUEST_SCRIPTS = os.path.join(HERE, "..", "linux", "guest")
 # Debian's i386 C library as the host's compiler links against it.
 LIBRARIES = "/usr/lib32"
 LOADER = "ld-linux.so.2"
+# For the interactive shell. There is no init process that could be asked to
+# end things in an orderly way, and nothing to lose, hence -f.
+SHELL_SETTINGS = b"""PS1='\\h:\\w\\$ '
+alias poweroff='poweroff -f' reboot='reboot -f' halt='halt -f'
+"""
 
 
 def busybox_names(busybox):
@@ -39,6 +44,7 @@ def build_base(guest, target):
     archive.character_device("dev/console", 5, 1)
     archive.copy("init", os.path.join(HERE, "init"), 0o755)
     archive.file("etc/passwd", b"root::0:0:root:/root:/bin/sh\n")
+    archive.file("etc/shrc", SHELL_SETTINGS)
     archive.file("etc/group", b"root:x:0:\n")
     busybox = os.path.join(guest, "busybox")
     archive.copy("bin/busybox", busybox, 0o755)
