@@ -315,6 +315,12 @@ void machine_destroy(struct machine *m)
     free(m);
 }
 
+void machine_dump(const struct machine *m)
+{
+    if (m->vcpu)
+        vcpu_dump(m->vcpu);
+}
+
 /* --- the run loop -------------------------------------------------------- */
 
 static void pause_here(struct machine *m)

@@ -85,6 +85,9 @@ int machine_run(struct machine *m);
 /* Flushes all output and gives the terminal back. */
 void machine_destroy(struct machine *m);
 
+/* The guest's state to stderr, for a fail stop. */
+void machine_dump(const struct machine *m);
+
 /* Thread-safe, async-signal-safe; code is the exit status for
  * REQUEST_DEBUG_EXIT. Makes the engine leave guest code soon; until then the
  * guest's port I/O has no effect. */

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options that take lists: -accel, -machine, -device, -smp, -rtc, -action.
+ */
+#include "monitor/options_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- accelerators -------------------------------------------------------- */
+
+/* A property of -accel bt; number rows write an unsigned at the offset. */
+struct bt_property {
+    const char *name, *values, *help;
+    bool (*set)(struct bt_options *bt, const char *value);
+};
+
+static bool set_unsigned(unsigned *to, const char *value, unsigned least,
+                         unsigned most)
+{
+    uint64_t number;
+
+    if (!number_parse(value, least, most, &number))
+        return false;
+    *to = (unsigned)number;
+    return true;
+}
+
+static bool set_stats(struct bt_options *bt, const char *value)
+{
+    return switch_parse(value, &bt->stats);
+}
+
+static bool set_tu_max(struct bt_options *bt, const char *value)
+{
+    return set_unsigned(&bt->tu_max, value, 1, 4096);
+}
+
+static bool set_tc_size(struct bt_options *bt, const char *value)
+{
+    return size_parse(value, 1, &bt->tc_size) && bt->tc_size >= 4096 &&
+           bt->tc_size <= 1ull << 31;
+}
+
+static bool set_chain(struct bt_options *bt, const char *value)
+{
+    bool on, known = switch_parse(value, &on);
+
+    bt->no_chain = !on;
+    return known;
+}
+
+static bool set_flush_every(struct bt_options *bt, const char *value)
+{
+    return set_unsigned(&bt->flush_every, value, 0, 1u << 30);
+}
+
+static bool set_checked(struct bt_options *bt, const char *value)
+{
+    bt->checked_all = strcmp(value, "all") == 0;
+    return bt->checked_all || strcmp(value, "auto") == 0;
+}
+
+static bool set_window_drop(struct bt_options *bt, const char *value)
+{
+    return set_unsigned(&bt->window_drop, value, 0, 1u << 30);
+}
+
+static bool set_max_mappings(struct bt_options *bt, const char *value)
+{
+    return set_unsigned(&bt->max_mappings, value, 64, 1u << 30);
+}
+
+static bool set_host(struct bt_options *bt, const char *value)
+{
+    static const struct {
+        const char *name;
+        enum host_feature bit;
+    } features[] = {{"bmi2", HOST_BMI2},
+                    {"fsgsbase", HOST_FSGSBASE},
+                    {"avx", HOST_AVX},
+                    {"userfaultfd", HOST_UFFD},
+                    {"erms", HOST_ERMS}};
+
+    while (*value) {
+        size_t length = strcspn(value + 1, "-"), i = 0;
+
+        while (i < ARRAY_SIZE(features) &&
+               (strlen(features[i].name) != length ||
+                memcmp(features[i].name, value + 1, length) != 0))
+            i++;
+        if (*value != '-' || i == ARRAY_SIZE(features))
+            return false;
+        bt->host_hide |= features[i].bit;
+        value += 1 + length;
+    }
+    return true;
+}
+
+static const struct bt_property bt_properties[] = {
+    {"stats", "on|off", "print counters at exit", set_stats},
+    {"tu-max", "N", "instructions per translation unit at most", set_tu_max},
+    {"tc-size", "SIZE", "size of the translation cache", set_tc_size},
+    {"chain", "on|off", "chain translation units", set_chain},
+    {"flush-every", "N", "flush the cache every N units; 0: never",
+     set_flush_every},
+    {"checked", "all|auto", "soft-TLB form for all memory accesses",
+     set_checked},
+    {"window-drop", "N", "drop all windows every N fills; 0: never",
+     set_window_drop},
+    {"max-mappings", "N", "host mappings at most", set_max_mappings},
+    {"host", "-FEATURE...", "do without bmi2, fsgsbase, avx, userfaultfd, erms",
+     set_host},
+};
+
+static void print_accel_help(void)
+{
+    printf("Accelerators:\n"
+           "bt              binary translation (also called tcg)\n"
+           "Properties of bt (all but stats change nothing but speed):\n");
+    for (size_t i = 0; i < ARRAY_SIZE(bt_properties); i++)
+        printf("%s=%-*s %s\n", bt_properties[i].name,
+               (int)(20 - strlen(bt_properties[i].name)),
+               bt_properties[i].values, bt_properties[i].help);
+}
+
+static bool set_bt_property(struct parse *p, const struct pair *pair)
+{
+    const char *names[ARRAY_SIZE(bt_properties) + 1] = {0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(bt_properties); i++) {
+        const struct bt_property *row = &bt_properties[i];
+
+        names[i] = row->name;
+        if (strcmp(row->name, pair->key) != 0)
+            continue;
+        if (row->set(&p->options->machine.bt, pair->value))
+            return true;
+        return parse_fail(p, "bad value '%s' of %s; it takes %s", pair->value,
+                          row->name, row->values);
+    }
+    return parse_unknown(p, "property", pair->key, names);
+}
+
+/* Properties of QEMU's tcg that change nothing here; tb-size is in MiB. */
+static bool set_tcg_property(struct parse *p, const struct pair *pair)
+{
+    static const char *const ignored[] = {"thread", "split-wx", NULL};
+    struct bt_options *bt = &p->options->machine.bt;
+
+    if (words_contain(ignored, pair->key))
+        return true;
+    if (strcmp(pair->key, "tb-size") != 0)
+        return set_bt_property(p, pair);
+    if (size_parse(pair->value, 1u << 20, &bt->tc_size) &&
+        bt->tc_size <= 1ull << 31)
+        return true;
+    return parse_fail(p, "bad value '%s' of tb-size", pair->value);
+}
+
+bool option_accel_name(struct parse *p, const char *name)
+{
+    static const char *const usable[] = {"bt", "tcg", NULL};
+    static const char *const known[] = {"bt", "tcg", "kvm", "help", NULL};
+
+    if (!words_contain(known, name))
+        return parse_unknown(p, "accelerator", name, known);
+    p->options->accel_given = true;
+    if (words_contain(usable, name))
+        p->options->accel_usable = true;
+    return true;
+}
+
+bool option_accel(struct parse *p)
+{
+    struct pairs pairs = {p->value, "accel"};
+    struct pair pair;
+    bool tcg = false, kvm = false;
+    int more;
+
+    while ((more = pairs_next(&pairs, &pair)) > 0) {
+        if (strcmp(pair.key, "accel") == 0) {
+            if (strcmp(pair.value, "help") == 0) {
+                print_accel_help();
+                p->done = true;
+                return true;
+            }
+            tcg = strcmp(pair.value, "tcg") == 0;
+            kvm = strcmp(pair.value, "kvm") == 0;
+            if (!option_accel_name(p, pair.value))
+                return false;
+        } else if (!kvm &&
+                   !(tcg ? set_tcg_property : set_bt_property)(p, &pair)) {
+            return false;
+        }
+    }
+    return more == 0 || parse_fail(p, "a word is too long");
+}
+
+bool option_enable_kvm(struct parse *p)
+{
+    return option_accel_name(p, "kvm");
+}
+
+/* --- machine ------------------------------------------------------------- */
+
+/* accel=A:B: the first usable one of a list. */
+static bool machine_accel(struct parse *p, char *list)
+{
+    char *rest = NULL;
+
+    for (char *name = strtok_r(list, ":", &rest); name;
+         name = strtok_r(NULL, ":", &rest))
+        if (!option_accel_name(p, name))
+            return false;
+    return true;
+}
+
+static bool machine_type(struct parse *p, const char *type)
+{
+    static const char *const known[] = {"pc", "help", NULL};
+
+    if (strcmp(type, "help") == 0) {
+        printf("Machines:\npc              standard PC (i440FX + PIIX3); also "
+               "called pc-i440fx-*\n");
+        p->done = true;
+        return true;
+    }
+    if (strcmp(type, "pc") == 0 || strncmp(type, "pc-i440fx", 9) == 0)
+        return true;
+    return parse_unknown(p, "machine", type, known);
+}
+
+bool option_machine(struct parse *p)
+{
+    /* properties of QEMU's pc that say what is so here anyway, or that change
+     * what only firmware or another accelerator would notice */
+    static const char *const ignored[] = {"hpet",
+                                          "usb",
+                                          "vmport",
+                                          "graphics",
+                                          "smm",
+                                          "kernel_irqchip",
+                                          "kernel-irqchip",
+                                          "dump-guest-core",
+                                          "mem-merge",
+                                          "pcspk-audiodev",
+                                          NULL};
+    static const char *const known[] = {"type", "accel",    "acpi",
+                                        "hpet", "usb",      "vmport",
+                                        "smm",  "graphics", NULL};
+    struct pairs pairs = {p->value, "type"};
+    struct pair pair;
+    int more;
+    bool on;
+
+    while ((more = pairs_next(&pairs, &pair)) > 0) {
+        if (strcmp(pair.key, "type") == 0) {
+            if (!machine_type(p, pair.value))
+                return false;
+        } else if (strcmp(pair.key, "accel") == 0) {
+            if (!machine_accel(p, pair.value))
+                return false;
+        } else if (strcmp(pair.key, "acpi") == 0) {
+            if (!switch_parse(pair.value, &on))
+                return parse_fail(p, "bad value '%s' of acpi; it takes on|off",
+                                  pair.value);
+            p->options->machine.no_acpi = !on;
+        } else if (!words_contain(ignored, pair.key)) {
+            return parse_unknown(p, "property", pair.key, known);
+        }
+    }
+    return more == 0 || parse_fail(p, "a word is too long");
+}
+
+/* --- devices ------------------------------------------------------------- */
+
+static bool bad_property(struct parse *p, const char *device,
+                         const struct pair *pair)
+{
+    return parse_fail(p, "%s has no property '%s' with value '%s'", device,
+                      pair->key, pair->value);
+}
+
+static bool device_debug_exit(struct parse *p, struct pairs *pairs)
+{
+    struct machine_options *m = &p->options->machine;
+    uint64_t port = 0x501, size = 2;
+    struct pair pair;
+
+    while (pairs_next(pairs, &pair) > 0) {
+        bool known;
+
+        if (strcmp(pair.key, "iobase") == 0)
+            known = number_parse(pair.value, 0, 0xffff, &port);
+        else if (strcmp(pair.key, "iosize") == 0)
+            known = number_parse(pair.value, 1, 4, &size) && size != 3;
+        else
+            known = strcmp(pair.key, "id") == 0;
+        if (!known)
+            return bad_property(p, "isa-debug-exit", &pair);
+    }
+    m->debug_exit = true;
+    m->debug_exit_port = (uint16_t)port;
+    m->debug_exit_size = (unsigned)size;
+    return true;
+}
+
+static bool device_debugcon(struct parse *p, struct pairs *pairs)
+{
+    struct options *o = p->options;
+    uint64_t port = 0xe9, readback;
+    struct pair pair;
+
+    while (pairs_next(pairs, &pair) > 0) {
+        bool known = true;
+
+        if (strcmp(pair.key, "iobase") == 0)
+            known = number_parse(pair.value, 0, 0xffff, &port);
+        else if (strcmp(pair.key, "chardev") == 0)
+            known = (size_t)snprintf(o->debugcon_name, sizeof(o->debugcon_name),
+                                     "chardev:%s",
+                                     pair.value) < sizeof(o->debugcon_name);
+        else if (strcmp(pair.key, "readback") == 0)
+            known = number_parse(pair.value, 0xe9, 0xe9, &readback);
+        else
+            known = strcmp(pair.key, "id") == 0;
+        if (!known)
+            return bad_property(p, "isa-debugcon", &pair);
+    }
+    if (!o->debugcon_name[0])
+        return parse_fail(p, "isa-debugcon needs chardev=ID");
+    o->machine.debugcon = o->debugcon_name;
+    o->machine.debugcon_port = (uint16_t)port;
+    return true;
+}
+
+bool option_device(struct parse *p)
+{
+    static const char *const known[] = {"isa-debug-exit", "isa-debugcon",
+                                        "help", NULL};
+    struct pairs pairs = {p->value, "driver"};
+    struct pair pair;
+
+    if (pairs_next(&pairs, &pair) <= 0 || strcmp(pair.key, "driver") != 0)
+        return parse_fail(p, "no device is named in '%s'", p->value);
+    if (strcmp(pair.value, "isa-debug-exit") == 0)
+        return device_debug_exit(p, &pairs);
+    if (strcmp(pair.value, "isa-debugcon") == 0)
+        return device_debugcon(p, &pairs);
+    if (strcmp(pair.value, "help") != 0)
+        return parse_unknown(p, "device", pair.value, known);
+    printf("isa-debug-exit,iobase=PORT,iosize=BYTES    a write ends the "
+           "program\n"
+           "isa-debugcon,iobase=PORT,chardev=ID        bytes written to the "
+           "port are output\n");
+    p->done = true;
+    return true;
+}
+
+/* --- small ones ---------------------------------------------------------- */
+
+bool option_smp(struct parse *p)
+{
+    static const char *const known[] = {"cpus", "cores",   "threads", "sockets",
+                                        "dies", "maxcpus", NULL};
+    struct pairs pairs = {p->value, "cpus"};
+    struct pair pair;
+    uint64_t number;
+
+    while (pairs_next(&pairs, &pair) > 0) {
+        if (!words_contain(known, pair.key))
+            return parse_unknown(p, "property", pair.key, known);
+        if (!number_parse(pair.value, 1, 1, &number))
+            return parse_fail(p, "%s=%s: the machine has one CPU", pair.key,
+                              pair.value);
+    }
+    return true;
+}
+
+bool option_rtc(struct parse *p)
+{
+    static const char *const known[] = {"base", "clock", "driftfix", NULL};
+    static const char *const bases[] = {"utc", "localtime", NULL};
+    struct pairs pairs = {p->value, NULL};
+    struct pair pair;
+
+    while (pairs_next(&pairs, &pair) > 0) {
+        if (!words_contain(known, pair.key))
+            return parse_unknown(p, "property", pair.key, known);
+        if (strcmp(pair.key, "base") != 0)
+            continue;
+        if (!words_contain(bases, pair.value))
+            return parse_unknown(p, "base", pair.value, bases);
+        p->options->machine.rtc_localtime =
+            strcmp(pair.value, "localtime") == 0;
+    }
+    return true;
+}
+
+bool option_action(struct parse *p)
+{
+    static const char *const known[] = {"reboot", "shutdown", "panic",
+                                        "watchdog", NULL};
+    static const char *const reboot[] = {"reset", "shutdown", NULL};
+    static const char *const shutdown[] = {"poweroff", "pause", NULL};
+    struct machine_options *m = &p->options->machine;
+    struct pairs pairs = {p->value, NULL};
+    struct pair pair;
+
+    while (pairs_next(&pairs, &pair) > 0) {
+        if (strcmp(pair.key, "reboot") == 0) {
+            if (!words_contain(reboot, pair.value))
+                return parse_unknown(p, "reboot action", pair.value, reboot);
+            m->no_reboot = strcmp(pair.value, "shutdown") == 0;
+        } else if (strcmp(pair.key, "shutdown") == 0) {
+            if (!words_contain(shutdown, pair.value))
+                return parse_unknown(p, "shutdown action", pair.value,
+                                     shutdown);
+            m->no_shutdown = strcmp(pair.value, "pause") == 0;
+        } else if (!words_contain(known, pair.key)) {
+            return parse_unknown(p, "event", pair.key, known);
+        }
+    }
+    return true;
+}
