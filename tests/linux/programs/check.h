@@ -24,8 +24,8 @@
 #define TEST_NAME "test"
 #endif
 
-#define UNUSED __attribute__((unused))
-#define NOINLINE __attribute__((noinline))
+#define UNUSED    __attribute__((unused))
+#define NOINLINE  __attribute__((noinline))
 #define TEST_MAIN int main(int argc UNUSED, char **argv UNUSED)
 
 static UNUSED void __attribute__((noreturn, format(printf, 2, 3)))
@@ -44,32 +44,32 @@ fail(int line, const char *format, ...)
     _exit(1);
 }
 
-#define EXPECT(condition)                                                      \
-    do {                                                                       \
-        if (!(condition))                                                      \
-            fail(__LINE__, "%s (errno %d)", #condition, errno);                \
+#define EXPECT(condition)                                       \
+    do {                                                        \
+        if (!(condition))                                       \
+            fail(__LINE__, "%s (errno %d)", #condition, errno); \
     } while (0)
 
-#define EXPECT_EQUAL(got, wanted)                                              \
-    do {                                                                       \
-        long long got_ = (long long)(got), wanted_ = (long long)(wanted);      \
-        if (got_ != wanted_)                                                   \
-            fail(__LINE__, "%s is %#llx, not %#llx", #got, got_, wanted_);     \
+#define EXPECT_EQUAL(got, wanted)                                          \
+    do {                                                                   \
+        long long got_ = (long long)(got), wanted_ = (long long)(wanted);  \
+        if (got_ != wanted_)                                               \
+            fail(__LINE__, "%s is %#llx, not %#llx", #got, got_, wanted_); \
     } while (0)
 
 /* The value of an expression that is -1 on error. */
-#define MUST(call)                                                             \
-    ({                                                                         \
-        __typeof__(call) result_ = (call);                                     \
-        if (result_ == (__typeof__(result_))-1)                                \
-            fail(__LINE__, "%s: %s", #call, strerror(errno));                  \
-        result_;                                                               \
+#define MUST(call)                                            \
+    ({                                                        \
+        __typeof__(call) result_ = (call);                    \
+        if (result_ == (__typeof__(result_))-1)               \
+            fail(__LINE__, "%s: %s", #call, strerror(errno)); \
+        result_;                                              \
     })
 
-#define FINISH                                                                 \
-    do {                                                                       \
-        printf("ok %s\n", TEST_NAME);                                          \
-        return 0;                                                              \
+#define FINISH                        \
+    do {                              \
+        printf("ok %s\n", TEST_NAME); \
+        return 0;                     \
     } while (0)
 
 /* Numbers that look random and are the same everywhere. */

@@ -62,8 +62,9 @@ static pid_t start_many(char *self)
     memset(environment[0] + 5, 'x', 20000);
     environment[0][20005] = 0;
     pid_t pid = 0;
-    EXPECT_EQUAL(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, arguments,
-                             environment), 0);
+    EXPECT_EQUAL(
+        posix_spawn(&pid, "/proc/self/exe", NULL, NULL, arguments, environment),
+        0);
     return pid;
 }
 

@@ -23,8 +23,8 @@ static void read_all(int fd, void *buffer, size_t size)
 static void write_all(int fd, const void *buffer, size_t size)
 {
     for (size_t done = 0; done < size;)
-        done += (size_t)MUST(write(fd, (const char *)buffer + done,
-                                   size - done));
+        done +=
+            (size_t)MUST(write(fd, (const char *)buffer + done, size - done));
 }
 
 static void expect_ended_well(int processes)
