@@ -312,3 +312,17 @@ void insn_disassemble(const uint8_t *bytes, unsigned len, uint64_t pc,
     }
     cs_close(&handle);
 }
+
+unsigned host_length(const uint8_t *bytes, unsigned len)
+{
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction z;
+    ZydisDecoderContext context;
+
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64,
+                     ZYDIS_STACK_WIDTH_64);
+    return ZYAN_SUCCESS(
+               ZydisDecoderDecodeInstruction(&decoder, &context, bytes, len, &z))
+               ? z.length
+               : 1;
+}

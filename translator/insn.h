@@ -123,6 +123,8 @@ bool insn_may_fault(const struct insn *insn);
 /* Text for reports and traces (Capstone's reading, not Zydis's). */
 void insn_disassemble(const uint8_t *bytes, unsigned len, uint64_t pc,
                       unsigned mode_bits, char *text, size_t size);
+/* Length of the 64-bit host instruction at bytes (1 if it is none). */
+unsigned host_length(const uint8_t *bytes, unsigned len);
 /* The Zydis name of the mnemonic. */
 const char *insn_name(const struct insn *insn);
 

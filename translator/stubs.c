@@ -85,10 +85,12 @@ static void emit_c_call(struct emit *e)
 /* Leaves to the run loop; ebx = enum tc_exit, state spilled. */
 static void emit_leave(struct emit *e)
 {
+    const struct mem_ref fpu = STATE(fpu), loaded = STATE(fpu_loaded);
+
     emit_mem(e, &(struct enc){.map = 1, .opcode = 0xae, .reg = 0,
-                              .rex_w = true}, &STATE(fpu)); /* fxsave64 */
+                              .rex_w = true}, &fpu); /* fxsave64 */
     emit_mem(e, &(struct enc){.opcode = 0xc6, .imm_len = 1},
-             &STATE(fpu_loaded)); /* mov byte, 0 */
+             &loaded); /* mov byte, 0 */
     BYTES(e, 0x68, 0x80, 0x1f, 0, 0); /* push 0x1f80 */
     BYTES(e, 0x0f, 0xae, 0x14, 0x24); /* ldmxcsr [rsp] */
     emit_mov_rr32(e, RAX, RBX);
@@ -98,6 +100,8 @@ static void emit_leave(struct emit *e)
 
 static void emit_enter(struct emit *e)
 {
+    const struct mem_ref fpu = STATE(fpu), loaded = STATE(fpu_loaded);
+
     /* push rbp, rbx, r12..r15 */
     BYTES(e, 0x55, 0x53, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57);
     emit_mov_rr64(e, HOST_STATE, RDI);
@@ -105,9 +109,9 @@ static void emit_enter(struct emit *e)
     emit_mov_rr64(e, R11, RSI);
     emit_mov_rr64(e, RSP, RDX);
     emit_mem(e, &(struct enc){.map = 1, .opcode = 0xae, .reg = 1,
-                              .rex_w = true}, &STATE(fpu)); /* fxrstor64 */
+                              .rex_w = true}, &fpu); /* fxrstor64 */
     emit_mem(e, &(struct enc){.opcode = 0xc6, .imm_len = 1, .imm = {1}},
-             &STATE(fpu_loaded));
+             &loaded);
     emit_mov_ri32(e, HOST_C12, 12);
     emit_reload(e);
     BYTES(e, 0x41, 0xff, 0xe3); /* jmp r11 */

@@ -182,6 +182,7 @@ struct vcpu_world {
     /* Read a 64-bit word of guest physical memory (PDPTEs). */
     uint64_t (*phys_read64)(struct vcpu *v, gpa_t gpa);
 
+    /* These three guard the guest's FPU state themselves (vcpu/fpu.h). */
     uint32_t (*io_read)(struct vcpu *v, uint16_t port, unsigned size);
     void (*io_write)(struct vcpu *v, uint16_t port, unsigned size,
                      uint32_t value);
@@ -242,7 +243,7 @@ struct vcpu {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t apic_base, pat, misc_enable, star;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
-    uint64_t tsc_adjust;
+    uint64_t tsc_adjust, tsc_aux;
     uint32_t event_ext;  /* EXT bit of error codes while delivering an event */
 
     uint32_t events;     /* enum vcpu_event bits */

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Control flow: exits of a TU, safepoint polls, and paired calls.
+ *
+ * A guest call stores the return address on the guest's stack and makes a host
+ * call; the guest's ret pops the address into r8d and makes a host ret. The
+ * code at the return site compares r8d with the address it stands for; on a
+ * mismatch the private host stack is reset and the jump cache decides. So the
+ * host's return predictor serves guest returns, and a wrong guess costs time
+ * only.
+ */
+#include "translator/context.h"
+
+#include <Zydis/Zydis.h>
+#include <stddef.h>
+
+#define STATE(field) host_ref(HOST_STATE, (int32_t)offsetof(struct vcpu, field))
+
+static bool is_far(const struct insn *insn)
+{
+    switch (insn->rule->class) {
+    case CLASS_JMP:
+        return insn->enc.opcode == 0xea ||
+               (insn->enc.opcode == 0xff && insn->enc.reg == 5);
+    case CLASS_CALL:
+        return insn->enc.opcode == 0x9a ||
+               (insn->enc.opcode == 0xff && insn->enc.reg == 3);
+    default:
+        return insn->enc.opcode == 0xca || insn->enc.opcode == 0xcb;
+    }
+}
+
+static bool is_relative(const struct insn *insn)
+{
+    return insn->enc.opcode != 0xff;
+}
+
+static uint32_t target_of(const struct insn *insn)
+{
+    uint32_t target = insn_next(insn) + (uint32_t)insn->rel;
+
+    return insn->opsize == 2 ? target & 0xffff : target;
+}
+
+bool insn_ends_tu(const struct insn *insn)
+{
+    switch (insn->rule->class) {
+    case CLASS_JMP:
+    case CLASS_CALL:
+    case CLASS_RET:
+    case CLASS_UNDEF:
+        return true;
+    case CLASS_MOV:
+        return insn->enc.map == 1 && (insn->enc.opcode & 0xfc) == 0x20;
+    case CLASS_CALLOUT:
+        switch (insn->rule->callout) {
+        case CALLOUT_ID_hlt:
+        case CALLOUT_ID_iret:
+        case CALLOUT_ID_int_n:
+        case CALLOUT_ID_int3:
+        case CALLOUT_ID_int1:
+        case CALLOUT_ID_sysenter:
+        case CALLOUT_ID_sysexit:
+        case CALLOUT_ID_popf:
+        case CALLOUT_ID_invlpg:
+        case CALLOUT_ID_wrmsr:
+        case CALLOUT_ID_lmsw:
+        case CALLOUT_ID_clts:
+        case CALLOUT_ID_rsm:
+            return true;
+        }
+        return false;
+    default:
+        return false;
+    }
+}
+
+bool is_transfer(const struct insn *insn)
+{
+    return insn->rule->class == CLASS_JMP || insn->rule->class == CLASS_CALL ||
+           insn->rule->class == CLASS_RET;
+}
+
+/* Every cycle of the guest's control flow has one of these in it. */
+bool insn_needs_poll(const struct insn *insn)
+{
+    switch (insn->rule->class) {
+    case CLASS_JCC:
+    case CLASS_LOOP:
+        return target_of(insn) <= insn->eip;
+    case CLASS_JMP:
+    case CLASS_CALL:
+        return !is_relative(insn) || insn->rule->class == CLASS_CALL ||
+               target_of(insn) <= insn->eip;
+    case CLASS_RET:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void emit_poll_at(struct context *c, uint32_t eip)
+{
+    struct emit *e = &c->e;
+    uint8_t *quiet;
+
+    emit_mov_rr64(e, R14, RCX);
+    emit_load32(e, RCX, STATE(attention));
+    quiet = emit_jecxz_open(e);
+    emit_mov_rr64(e, RCX, R14);
+    emit_mov_ri32(e, R8, eip);
+    emit_jmp(e, c->t->stubs.event);
+    emit_close8(e, quiet);
+    emit_mov_rr64(e, RCX, R14);
+}
+
+void emit_poll(struct context *c)
+{
+    emit_poll_at(c, c->eip);
+}
+
+/* Behind the instruction that follows sti: the shadow ends here. */
+void emit_shadow_end(struct context *c, uint32_t eip)
+{
+    const struct mem_ref shadow = STATE(intr_shadow);
+
+    emit_mem(&c->e, &(struct enc){.opcode = 0xc6, .imm_len = 1}, &shadow);
+    emit_poll_at(c, eip);
+}
+
+void emit_exit_jmp(struct context *c, uint32_t target)
+{
+    exit_to(c, emit_jmp_open(&c->e), target);
+}
+
+/* Jump to the eip in r8d. */
+static void emit_indirect(struct context *c)
+{
+    const struct stubs *stubs = &c->t->stubs;
+
+    emit_jmp(&c->e, c->mode & TU_STEP ? stubs->step : stubs->dispatch);
+}
+
+void exit_dispatch(struct context *c, uint32_t eip)
+{
+    emit_mov_ri32(&c->e, R8, eip);
+    emit_indirect(c);
+}
+
+/* Loads the r/m operand of an indirect jump or call into HOST_TEMP. */
+static void load_target(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+
+    if (insn->modrm_is_reg) {
+        emit_mov_rr32(e, HOST_TEMP, host_gpr(insn->rm));
+    } else {
+        struct mem_ref m = access_begin(c, &insn->mem, insn->opsize, MEM_READ);
+
+        if (insn->opsize == 2)
+            emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7,
+                                      .reg = HOST_TEMP}, &m);
+        else
+            emit_load32(e, HOST_TEMP, m);
+        access_end(c, false);
+    }
+    if (insn->opsize == 2)
+        emit_movzx16(e, HOST_TEMP, HOST_TEMP);
+}
+
+static void emit_far(struct context *c, const struct insn *insn)
+{
+    bool call = insn->rule->class == CLASS_CALL;
+    uint32_t size = (uint32_t)insn->opsize << 24;
+
+    if (insn->rule->class == CLASS_RET) {
+        emit_call_id(c, insn, CALLOUT_ID_far_ret, (insn->imm & 0xffff) | size);
+        return;
+    }
+    if (insn->has_mem) {
+        access_linear(c, &insn->mem, insn->opsize + 2u, MEM_READ);
+        emit_mov_rr32(&c->e, HOST_ADD, HOST_ADDR);
+        emit_call_id(c, insn,
+                     call ? CALLOUT_ID_far_call_mem : CALLOUT_ID_far_jmp_mem,
+                     size);
+        return;
+    }
+    emit_mov_ri32(&c->e, HOST_ADD, insn->imm);
+    emit_call_id(c, insn, call ? CALLOUT_ID_far_call : CALLOUT_ID_far_jmp,
+                 (insn->imm2 & 0xffff) | size);
+}
+
+void emit_esp_add(struct context *c, int32_t n)
+{
+    struct emit *e = &c->e;
+
+    if (!c->stack16) {
+        emit_lea32(e, HOST_ESP, host_ref(HOST_ESP, n));
+        return;
+    }
+    emit_lea32(e, HOST_ADDR, host_ref(HOST_ESP, n));
+    /* mov r12w, r8w */
+    emit_reg(e, &(struct enc){.opcode = 0x8b, .reg = HOST_ESP, .opsize = true},
+             HOST_ADDR);
+}
+
+static bool paired(const struct context *c)
+{
+    return c->t->options.chain && !c->segmented && !(c->mode & TU_STEP);
+}
+
+/* The push of a call: store, then esp; both in the access's body. */
+static void push_return(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    struct mem_ref m = access_stack(c, -(int)insn->opsize, insn->opsize,
+                                    MEM_WRITE);
+    struct enc enc = {.opcode = 0xc7, .opsize = insn->opsize == 2,
+                      .imm_len = insn->opsize};
+    uint32_t ret = insn_next(insn);
+
+    for (unsigned i = 0; i < insn->opsize; i++)
+        enc.imm[i] = (uint8_t)(ret >> (8 * i));
+    emit_mem(e, &enc, &m);
+    emit_esp_add(c, -(int)insn->opsize);
+    access_end(c, false);
+}
+
+/* r8d holds the popped address: go on here if it is ret, else look it up. */
+static void emit_return_site(struct context *c, uint32_t ret)
+{
+    struct emit *e = &c->e;
+    uint8_t *same;
+
+    emit_mov_rr64(e, R9, RCX);
+    emit_lea32(e, RCX, host_ref(R8, (int32_t)(0u - ret)));
+    same = emit_jecxz_open(e);
+    emit_mov_rr64(e, RCX, R9);
+    emit_jmp(e, c->t->stubs.ret_miss);
+    emit_close8(e, same);
+    emit_mov_rr64(e, RCX, R9);
+    emit_exit_jmp(c, ret);
+}
+
+static void emit_near_call(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    bool relative = is_relative(insn);
+    uint32_t ret = insn_next(insn);
+
+    if (!relative)
+        load_target(c, insn);
+    push_return(c, insn);
+    if (!relative)
+        emit_mov_rr32(e, R8, HOST_TEMP);
+    if (!paired(c)) {
+        if (relative)
+            emit_exit_jmp(c, target_of(insn));
+        else
+            emit_indirect(c);
+        return;
+    }
+    if (relative)
+        exit_to(c, emit_call_open(e), target_of(insn));
+    else
+        emit_call(e, c->t->stubs.dispatch);
+    emit_return_site(c, insn->opsize == 2 ? ret & 0xffff : ret);
+}
+
+static void emit_near_ret(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    struct mem_ref m = access_stack(c, 0, insn->opsize, MEM_READ);
+
+    if (insn->opsize == 2)
+        emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP},
+                 &m);
+    else
+        emit_load32(e, HOST_TEMP, m);
+    access_end(c, false);
+    emit_esp_add(c, (int32_t)(insn->opsize + (insn->imm & 0xffff)));
+    emit_mov_rr32(e, R8, HOST_TEMP);
+    if (paired(c))
+        emit_byte(e, 0xc3);
+    else
+        emit_indirect(c);
+}
+
+static void emit_near_jmp(struct context *c, const struct insn *insn)
+{
+    if (is_relative(insn)) {
+        emit_exit_jmp(c, target_of(insn));
+        return;
+    }
+    load_target(c, insn);
+    emit_mov_rr32(&c->e, R8, HOST_TEMP);
+    emit_indirect(c);
+}
+
+/* cx forms: 64-bit mode has no 16-bit count, so ecx is built for the test. */
+static void loop_count16(struct context *c, bool decrement)
+{
+    struct emit *e = &c->e;
+
+    if (decrement) {
+        emit_lea32(e, R9, host_ref(RCX, -1));
+        emit_reg(e, &(struct enc){.opcode = 0x8b, .reg = RCX, .opsize = true},
+                 R9); /* mov cx, r9w */
+    }
+    emit_mov_rr64(e, R14, RCX);
+    emit_movzx16(e, RCX, RCX);
+}
+
+/* loop, loope, loopne, jecxz, jcxz: flags untouched. */
+static void emit_loop(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    bool wide = insn->addrsize == 4;
+    unsigned op = insn->enc.opcode;
+    uint8_t *zero, *skip = NULL, *taken = NULL;
+
+    if (wide && op != 0xe3)
+        emit_lea32(e, RCX, host_ref(RCX, -1));
+    if (!wide)
+        loop_count16(c, op != 0xe3);
+    zero = emit_jecxz_open(e);
+    if (!wide)
+        emit_mov_rr64(e, RCX, R14);
+    if (op == 0xe3) { /* not zero: fall through */
+        skip = emit_jmp8_open(e);
+        emit_close8(e, zero);
+        if (!wide)
+            emit_mov_rr64(e, RCX, R14);
+        emit_exit_jmp(c, target_of(insn));
+        emit_close8(e, skip);
+        return;
+    }
+    if (op == 0xe2)
+        taken = emit_jmp_open(e);
+    else /* e1 loope: taken if ZF; e0 loopne: if not */
+        taken = emit_jcc_open(e, op == 0xe1 ? 4 : 5);
+    exit_to(c, taken, target_of(insn));
+    if (!wide)
+        skip = emit_jmp8_open(e);
+    emit_close8(e, zero);
+    if (!wide) {
+        emit_mov_rr64(e, RCX, R14);
+        emit_close8(e, skip);
+    }
+}
+
+void emit_flow(struct context *c, const struct insn *insn)
+{
+    switch (insn->rule->class) {
+    case CLASS_JCC:
+        exit_to(c, emit_jcc_open(&c->e, insn->enc.opcode & 15),
+                target_of(insn));
+        return;
+    case CLASS_LOOP:
+        emit_loop(c, insn);
+        return;
+    default:
+        break;
+    }
+    if (is_far(insn))
+        emit_far(c, insn);
+    else if (insn->rule->class == CLASS_JMP)
+        emit_near_jmp(c, insn);
+    else if (insn->rule->class == CLASS_CALL)
+        emit_near_call(c, insn);
+    else
+        emit_near_ret(c, insn);
+}

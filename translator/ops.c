@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One guest instruction to host code: IDENT re-encoding, the stack, and the
+ * few instructions that need a form of their own.
+ */
+#include "translator/context.h"
+
+#include <Zydis/Zydis.h>
+#include <stddef.h>
+
+static struct mem_ref selector_ref(unsigned seg)
+{
+    return host_ref(HOST_STATE,
+                    (int32_t)(offsetof(struct vcpu, seg) +
+                              seg * sizeof(struct segment) +
+                              offsetof(struct segment, selector)));
+}
+
+/* Host encoding of the guest's: registers renamed, dropped opcodes replaced. */
+static struct enc ident_enc(const struct insn *insn)
+{
+    struct enc enc = insn->enc;
+
+    if (insn->reg_kind == KIND_GPR)
+        enc.reg = host_gpr(enc.reg);
+    if (enc.map == 0 && enc.opcode == 0x82)
+        enc.opcode = 0x80; /* the alias that 64-bit mode dropped */
+    return enc;
+}
+
+static enum mem_flags mem_flags_of(const struct insn *insn)
+{
+    return insn->mem_write ? MEM_WRITE : MEM_READ;
+}
+
+/* inc/dec r (40-4f are REX in 64-bit mode), bswap, mov r, imm, xchg eax, r. */
+static void ident_opcode_reg(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    struct enc enc = insn->enc;
+    enum host_reg r = insn->opcode_reg_kind == KIND_BYTE
+                          ? (enum host_reg)insn->opcode_reg
+                          : host_gpr(insn->opcode_reg);
+
+    if (enc.map == 0 && (enc.opcode & 0xf0) == 0x40) {
+        enc.reg = enc.opcode >= 0x48;
+        enc.opcode = 0xff;
+        emit_reg(e, &enc, r);
+        return;
+    }
+    if (enc.opsize)
+        emit_byte(e, 0x66);
+    if (r >= 8)
+        emit_byte(e, 0x41);
+    if (enc.map == 1)
+        emit_byte(e, 0x0f);
+    emit_byte(e, (enc.opcode & 0xf8) | (r & 7));
+    emit_bytes(e, enc.imm, enc.imm_len);
+}
+
+/* ah..bh beside esp: esp (r12) trades places with esi for the instruction. */
+static void ident_register(struct context *c, const struct insn *insn)
+{
+    struct enc enc = ident_enc(insn);
+    unsigned rm = insn->rm_kind == KIND_GPR ? host_gpr(insn->rm) : insn->rm;
+    bool high = (insn->rm_kind == KIND_BYTE && rm >= 4) ||
+                (enc.byte_reg && enc.reg >= 4);
+    bool rex = (!enc.byte_reg && enc.reg >= 8) || (!enc.byte_rm && rm >= 8);
+
+    if (!(high && rex)) {
+        emit_reg(&c->e, &enc, rm);
+        return;
+    }
+    emit_xchg64(&c->e, RSI, HOST_ESP);
+    if (enc.reg >= 8)
+        enc.reg = RSI;
+    if (rm >= 8)
+        rm = RSI;
+    emit_reg(&c->e, &enc, rm);
+    emit_xchg64(&c->e, RSI, HOST_ESP);
+}
+
+static void emit_lea_insn(struct context *c, const struct insn *insn)
+{
+    struct enc enc = ident_enc(insn);
+
+    access_offset(c, &insn->mem, HOST_ADDR);
+    enc.opcode = 0x8b;
+    emit_reg(&c->e, &enc, HOST_ADDR);
+}
+
+static void emit_ident(struct context *c, const struct insn *insn)
+{
+    if (insn->opcode_reg_kind != KIND_NONE) {
+        ident_opcode_reg(c, insn);
+    } else if (!insn->has_modrm) {
+        struct enc enc = insn->enc;
+
+        if (enc.opsize)
+            emit_byte(&c->e, 0x66);
+        if (enc.rep)
+            emit_byte(&c->e, enc.rep);
+        if (enc.map)
+            emit_byte(&c->e, 0x0f);
+        emit_byte(&c->e, enc.opcode);
+        emit_bytes(&c->e, enc.imm, enc.imm_len);
+    } else if (insn->modrm_is_reg) {
+        ident_register(c, insn);
+    } else if (insn->mem_agen) {
+        emit_lea_insn(c, insn);
+    } else {
+        const struct enc enc = ident_enc(insn);
+        struct mem_ref m = access_begin(c, &insn->mem, insn->mem_len,
+                                        mem_flags_of(insn));
+
+        access_emit(c, &enc, m);
+        access_end(c, true);
+    }
+}
+
+/* lea as one instruction where the address is plain. */
+static bool try_plain_lea(struct context *c, const struct insn *insn)
+{
+    struct mem_ref m;
+
+    if (!insn->mem_agen || insn->mnemonic != ZYDIS_MNEMONIC_LEA ||
+        insn->mem.addr16 || insn->enc.opsize)
+        return false;
+    m = (struct mem_ref){
+        .base = insn->mem.base == NO_REG
+                    ? NO_REG
+                    : (int8_t)host_gpr((unsigned)insn->mem.base),
+        .index = insn->mem.index,
+        .scale = insn->mem.scale,
+        .disp = insn->mem.disp,
+    };
+    emit_lea32(&c->e, host_gpr(insn->enc.reg), m);
+    return true;
+}
+
+static void emit_mov_from_seg(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    struct mem_ref sel = selector_ref(insn->enc.reg);
+
+    emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP},
+             &sel);
+    if (insn->modrm_is_reg) {
+        emit_reg(e, &(struct enc){.opcode = 0x89, .reg = HOST_TEMP,
+                                  .opsize = insn->enc.opsize},
+                 host_gpr(insn->rm));
+    } else {
+        struct mem_ref m = access_begin(c, &insn->mem, 2, MEM_WRITE);
+
+        emit_mem(e, &(struct enc){.opcode = 0x89, .reg = HOST_TEMP,
+                                  .opsize = true}, &m);
+        access_end(c, true);
+    }
+}
+
+static void emit_moffs(struct context *c, const struct insn *insn)
+{
+    static const uint8_t opcodes[] = {0x8a, 0x8b, 0x88, 0x89};
+    unsigned kind = insn->enc.opcode & 3;
+    struct enc enc = {.opcode = opcodes[kind], .opsize = insn->enc.opsize,
+                      .reg = RAX, .byte_reg = !(kind & 1)};
+    unsigned len = kind & 1 ? insn->opsize : 1;
+    struct mem_ref m = access_begin(c, &insn->mem, len,
+                                    kind & 2 ? MEM_WRITE : MEM_READ);
+
+    emit_mem(&c->e, &enc, &m);
+    access_end(c, true);
+}
+
+static void emit_mov(struct context *c, const struct insn *insn)
+{
+    static const uint8_t moves[4] = {CALLOUT_ID_mov_from_cr,
+                                     CALLOUT_ID_mov_from_dr,
+                                     CALLOUT_ID_mov_to_cr,
+                                     CALLOUT_ID_mov_to_dr};
+    unsigned op = insn->enc.opcode;
+
+    if (insn->enc.map == 1)
+        emit_call_id(c, insn, moves[op & 3],
+                     ARG_MAKE(insn->rm, 4, insn->enc.reg));
+    else if (op == 0x8c)
+        emit_mov_from_seg(c, insn);
+    else if (op == 0x8e)
+        emit_callout(c, insn);
+    else if ((op & 0xfc) == 0xa0)
+        emit_moffs(c, insn);
+    else
+        emit_ident(c, insn);
+}
+
+static void emit_xlat(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    const struct guest_mem table = {GPR_EBX, NO_REG, 0, SEG_DS,
+                                    insn->addrsize == 2, 0};
+    struct mem_ref m;
+
+    emit_movzx8(e, R9, RAX);
+    emit_lea32(e, HOST_ADDR, (struct mem_ref){false, RBX, R9, 0, 0});
+    if (table.addr16)
+        emit_movzx16(e, HOST_ADDR, HOST_ADDR);
+    m = access_offset_in_r8(c, insn_segment(insn, SEG_DS), 1, MEM_READ);
+    emit_mem(e, &(struct enc){.opcode = 0x8a, .reg = RAX, .byte_reg = true},
+             &m);
+    access_end(c, true);
+}
+
+/* The address is in edi by definition: r8 trades places with it. */
+static void emit_maskmov(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    bool mmx = insn->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
+    struct mem_ref m;
+
+    emit_mov_rr32(e, HOST_ADDR, RDI);
+    if (insn->addrsize == 2)
+        emit_movzx16(e, HOST_ADDR, HOST_ADDR);
+    m = access_offset_in_r8(c, insn_segment(insn, SEG_DS), mmx ? 8 : 16,
+                            MEM_WRITE);
+    if (!m.guest)
+        emit_lea64(e, HOST_ADDR, m);
+    if (c->open)
+        c->open->swap = 1 + RDI;
+    emit_xchg64(e, RDI, HOST_ADDR);
+    side_mark(c, c->current, 1 + RDI);
+    if (m.guest)
+        emit_bytes(e, (const uint8_t[]){0x65, 0x67}, 2);
+    emit_reg(e, &insn->enc, insn->rm);
+    side_mark(c, c->current, 0);
+    emit_xchg64(e, RDI, HOST_ADDR);
+    access_end(c, true);
+}
+
+/* bt family: with a register offset the operand reaches beyond the access that
+ * a checked form could have looked up, so C does that. */
+static void emit_bittest(struct context *c, const struct insn *insn)
+{
+    bool far_offset = insn->has_mem && insn->reg_kind == KIND_GPR;
+    bool plain = !c->checked && !c->segmented && !insn->mem.addr16 &&
+                 insn->mem.seg != SEG_FS && insn->mem.seg != SEG_GS &&
+                 insn->mem.seg != SEG_CS;
+
+    if (!far_offset || plain) {
+        emit_ident(c, insn);
+        return;
+    }
+    access_linear(c, &insn->mem, insn->opsize,
+                  insn->mem_write ? MEM_WRITE : MEM_READ);
+    emit_mov_rr32(&c->e, HOST_ADD, HOST_ADDR);
+    emit_call_id(c, insn, CALLOUT_ID_bit_test,
+                 ARG_MAKE(insn->enc.reg, insn->opsize,
+                          insn->enc.opcode >> 3 & 3));
+}
+
+static void emit_class(struct context *c, const struct insn *insn)
+{
+    switch (insn->rule->class) {
+    case CLASS_IDENT:
+        if (!try_plain_lea(c, insn))
+            emit_ident(c, insn);
+        return;
+    case CLASS_NOP:
+        return;
+    case CLASS_UNDEF:
+        emit_raise(c, insn, VEC_UD);
+        return;
+    case CLASS_BITTEST:
+        emit_bittest(c, insn);
+        return;
+    case CLASS_MOV:
+        emit_mov(c, insn);
+        return;
+    case CLASS_XLAT:
+        emit_xlat(c, insn);
+        return;
+    case CLASS_MASKMOV:
+        emit_maskmov(c, insn);
+        return;
+    case CLASS_PUSH:
+    case CLASS_POP:
+        emit_stack_op(c, insn);
+        return;
+    case CLASS_JMP:
+    case CLASS_CALL:
+    case CLASS_RET:
+    case CLASS_JCC:
+    case CLASS_LOOP:
+        emit_flow(c, insn);
+        return;
+    default:
+        emit_callout(c, insn);
+        return;
+    }
+}
+
+void emit_insn(struct context *c, const struct insn *insn)
+{
+    if (c->mode & TU_NO_FPU)
+        emit_fpu_check(c, insn);
+    emit_class(c, insn);
+    CHECK(!c->open, "access left open");
+}

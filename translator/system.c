@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Instructions that the virtual CPU does: operands to callout arguments, by
+ * the row's form (vcpu/callouts.h tells what each callout gets).
+ */
+#include "translator/context.h"
+
+#include <Zydis/Zydis.h>
+#include <stddef.h>
+
+/* r9d (lin) is set already, r8d becomes arg. */
+void emit_call_id(struct context *c, const struct insn *insn,
+                  enum callout_id id, uint32_t arg)
+{
+    struct emit *e = &c->e;
+
+    emit_mov_ri32(e, R8, arg);
+    emit_mov_ri32(e, R10, insn->eip);
+    emit_mov_ri32(e, R11, insn_next(insn));
+    emit_call(e, c->t->stubs.callout[id]);
+}
+
+void emit_raise(struct context *c, const struct insn *insn, unsigned vector)
+{
+    emit_call_id(c, insn, CALLOUT_ID_raise, ARG_MAKE(0, 0, vector));
+}
+
+unsigned insn_segment(const struct insn *insn, unsigned standard)
+{
+    unsigned seg = standard;
+
+    for (unsigned i = 0; i < insn->len; i++) {
+        switch (insn->bytes[i]) {
+        case 0x26:
+            seg = SEG_ES;
+            break;
+        case 0x2e:
+            seg = SEG_CS;
+            break;
+        case 0x36:
+            seg = SEG_SS;
+            break;
+        case 0x3e:
+            seg = SEG_DS;
+            break;
+        case 0x64:
+            seg = SEG_FS;
+            break;
+        case 0x65:
+            seg = SEG_GS;
+            break;
+        case 0x66:
+        case 0x67:
+        case 0xf0:
+        case 0xf2:
+        case 0xf3:
+            break;
+        default:
+            return seg;
+        }
+    }
+    return seg;
+}
+
+static void linear_to_r9(struct context *c, const struct insn *insn,
+                         unsigned len, enum mem_flags flags)
+{
+    access_linear(c, &insn->mem, len, flags);
+    emit_mov_rr32(&c->e, HOST_ADD, HOST_ADDR);
+}
+
+/* Argument bits for the r/m operand; lin in r9d for memory. */
+static uint32_t rm_operand(struct context *c, const struct insn *insn,
+                           unsigned second, enum mem_flags flags)
+{
+    if (insn->modrm_is_reg)
+        return ARG_MAKE(insn->rm, insn->opsize, second);
+    linear_to_r9(c, insn, 2, flags);
+    return ARG_MEM | ARG_MAKE(0, insn->opsize, second);
+}
+
+static uint32_t string_arg(const struct insn *insn)
+{
+    unsigned size = insn->enc.opcode & 1 ? insn->opsize : 1;
+    bool compares = insn->rule->callout == CALLOUT_ID_cmps ||
+                    insn->rule->callout == CALLOUT_ID_scas;
+    unsigned rep = insn->rep == 0      ? STR_NOREP
+                   : !compares         ? STR_REP
+                   : insn->rep == 0xf3 ? STR_REP
+                                       : STR_REPNE;
+
+    return ARG_STRING(size, insn->addrsize, insn_segment(insn, SEG_DS), rep);
+}
+
+static uint32_t port_arg(const struct insn *insn)
+{
+    unsigned size = insn->enc.opcode & 1 ? insn->opsize : 1;
+
+    if (insn->enc.opcode & 8)
+        return ARG_MAKE(0, size, 0) | BIT(24);
+    return ARG_MAKE(0, size, insn->imm & 0xff);
+}
+
+static uint32_t far_pointer_arg(struct context *c, const struct insn *insn)
+{
+    static const uint8_t segs[] = {SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS};
+
+    linear_to_r9(c, insn, insn->opsize + 2u, MEM_READ);
+    return ARG_MAKE(insn->enc.reg, insn->opsize,
+                    segs[insn->rule->form - FORM_FAR_DS]);
+}
+
+static uint32_t callout_arg(struct context *c, const struct insn *insn)
+{
+    unsigned id = insn->rule->callout;
+    bool stores = id == CALLOUT_ID_sldt || id == CALLOUT_ID_str ||
+                  id == CALLOUT_ID_smsw || id == CALLOUT_ID_arpl;
+    enum mem_flags flags = stores ? MEM_WRITE : MEM_READ;
+
+    switch (insn->rule->form) {
+    case FORM_IMM8:
+        return ARG_MAKE(0, insn->opsize, insn->imm & 0xff);
+    case FORM_ENTER:
+        emit_mov_ri32(&c->e, HOST_ADD,
+                      (insn->imm & 0xffff) | (insn->imm2 & 0xff) << 16);
+        return ARG_MAKE(0, insn->opsize, insn->imm2 & 0xff);
+    case FORM_STRING:
+        return string_arg(insn);
+    case FORM_BOUND:
+        linear_to_r9(c, insn, 2u * insn->opsize, MEM_READ);
+        return ARG_MAKE(insn->enc.reg, insn->opsize, 0);
+    case FORM_RM:
+        return rm_operand(c, insn, 0, flags);
+    case FORM_RM_REG:
+    case FORM_REG_RM:
+        return rm_operand(c, insn, insn->enc.reg, flags);
+    case FORM_MEM:
+        if (id == CALLOUT_ID_invlpg)
+            linear_to_r9(c, insn, 1, MEM_READ);
+        else
+            linear_to_r9(c, insn, 6,
+                         id == CALLOUT_ID_sgdt || id == CALLOUT_ID_sidt
+                             ? MEM_WRITE
+                             : MEM_READ);
+        return ARG_MAKE(0, insn->opsize, 0);
+    case FORM_PORT:
+        return port_arg(insn);
+    case FORM_FX:
+        linear_to_r9(c, insn, 512,
+                     id == CALLOUT_ID_fxsave ? MEM_WRITE : MEM_READ);
+        return 0;
+    case FORM_FAR_DS:
+    case FORM_FAR_ES:
+    case FORM_FAR_FS:
+    case FORM_FAR_GS:
+    case FORM_FAR_SS:
+        return far_pointer_arg(c, insn);
+    default:
+        return ARG_MAKE(0, insn->opsize, 0);
+    }
+}
+
+/* cli at CPL 0 is one store. */
+static bool try_inline(struct context *c, const struct insn *insn)
+{
+    const unsigned odd = TU_USER | TU_V86 | TU_REAL | TU_STEP;
+
+    if (insn->rule->class != CLASS_CALLOUT)
+        return false;
+    if (insn->rule->callout == CALLOUT_ID_cli && !(c->mode & odd)) {
+        emit_store_imm32(&c->e, 0,
+                         host_ref(HOST_STATE,
+                                  offsetof(struct vcpu, eflags_if)));
+        return true;
+    }
+    if (insn->rule->callout == CALLOUT_ID_leave && insn->opsize == 4 &&
+        !c->stack16) {
+        emit_leave_insn(c);
+        return true;
+    }
+    return false;
+}
+
+void emit_callout(struct context *c, const struct insn *insn)
+{
+    enum callout_id id = insn->rule->callout;
+    uint32_t arg;
+
+    if (try_inline(c, insn))
+        return;
+    if (insn->rule->class == CLASS_MOV) { /* mov sreg, r/m */
+        id = CALLOUT_ID_load_seg;
+        arg = rm_operand(c, insn, insn->enc.reg, MEM_READ);
+    } else if (insn->rule->class == CLASS_STI) {
+        id = CALLOUT_ID_sti;
+        arg = 0;
+    } else {
+        arg = callout_arg(c, insn);
+    }
+    emit_call_id(c, insn, id, arg);
+}
+
+/* TU_NO_FPU: whoever uses the FPU asks first (SDM 3A table 2-2). */
+void emit_fpu_check(struct context *c, const struct insn *insn)
+{
+    enum fpu_use use;
+
+    switch (insn->rule->feature) {
+    case FEATURE_X87:
+        use = insn->mnemonic == ZYDIS_MNEMONIC_FWAIT ? FPU_USE_WAIT
+                                                     : FPU_USE_X87;
+        break;
+    case FEATURE_FXSR:
+        use = FPU_USE_X87;
+        break;
+    case FEATURE_MMX:
+        use = FPU_USE_MMX;
+        break;
+    case FEATURE_SSE:
+    case FEATURE_SSE2:
+    case FEATURE_SSE3:
+    case FEATURE_SSSE3:
+    case FEATURE_SSE41:
+    case FEATURE_SSE42:
+    case FEATURE_AES:
+    case FEATURE_PCLMULQDQ:
+    case FEATURE_SHA:
+    case FEATURE_GFNI:
+        use = FPU_USE_SSE;
+        break;
+    default:
+        return;
+    }
+    emit_call_id(c, insn, CALLOUT_ID_fpu_check, use);
+}
