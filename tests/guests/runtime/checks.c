@@ -102,6 +102,27 @@ void check_same_registers(const char *name, const struct cpu *a,
             put_difference(names[i], x[i], y[i]);
 }
 
+void check_precise(const char *name, u32 (*runner)(struct cpu *, const void *),
+                   struct cpu *c, const u8 *code, u32 at, u32 vector, u32 error)
+{
+    struct cpu before = *c;
+    bool right = runner(c, code) == vector && trap.error == error &&
+                 trap.eip == (u32)code + at;
+
+    for (u32 i = 0; i < 8; i++)
+        right = right && (&before.eax)[i] == (&c->eax)[i];
+    right = right && ((before.eflags ^ c->eflags) & ~(u32)F_RF) == 0;
+    check(name, right);
+    if (right)
+        return;
+    put_difference("vector", trap.vector, vector);
+    put_difference("error", trap.error, error);
+    put_difference("eip", trap.eip, (u32)code + at);
+    for (u32 i = 0; i < 9; i++)
+        if ((&before.eax)[i] != (&c->eax)[i])
+            put_difference("register or flags", (&c->eax)[i], (&before.eax)[i]);
+}
+
 bool tally_eq(struct tally *t, const char *what, u32 index, u32 got, u32 want)
 {
     t->cases++;

@@ -145,6 +145,13 @@ void check(const char *name, bool holds);
 void check_eq(const char *name, u32 got, u32 want);
 /* Vector and error code of the last run. */
 void check_trap(const char *name, u32 vector, u32 error);
+/*
+ * Runs code by `runner` (run or run_user), which must raise vector and error at
+ * offset `at` and leave all registers and flags as they were in *c.
+ */
+void check_precise(const char *name, u32 (*runner)(struct cpu *, const void *),
+                   struct cpu *c, const u8 *code, u32 at, u32 vector,
+                   u32 error);
 /* All registers and eflags of a and b are equal (esp too). */
 void check_same_registers(const char *name, const struct cpu *a,
                           const struct cpu *b);

@@ -161,5 +161,7 @@ void runtime_init(void)
     tss.ss0 = SEL_KDATA;
     tss.esp0 = (u32)trap_stack + sizeof(trap_stack);
     tss.io_base = sizeof(tss); /* no I/O bitmap */
+    /* LDTR leaves reset present with base 0 (SDM 3A table 9-1) */
+    __asm__ volatile("lldt %w0" : : "r"(0) : "memory");
     __asm__ volatile("ltr %w0" : : "r"(SEL_TSS) : "memory");
 }
