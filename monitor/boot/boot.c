@@ -7,8 +7,6 @@
  */
 #include "monitor/boot/internal.h"
 
-#include "vcpu/vcpu.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -173,29 +171,4 @@ bool boot_load(const struct boot_image *image, uint8_t *ram, uint64_t ram_size,
     if (image->kind == BOOT_MULTIBOOT)
         return multiboot_load(&job);
     return linux_load(&job);
-}
-
-void boot_enter(const struct boot_entry *entry, struct vcpu *v)
-{
-    /* present, DPL 0, S; accessed code/data; 4 GiB, 32 bits */
-    const struct segment code = {0, 0xffffffff, entry->cs,
-                                 SEG_G | SEG_DB | SEG_P | SEG_S | 0xb};
-    const struct segment data = {0, 0xffffffff, entry->ds,
-                                 SEG_G | SEG_DB | SEG_P | SEG_S | 0x3};
-
-    for (unsigned s = SEG_ES; s <= SEG_GS; s++) {
-        v->seg[s] = s == SEG_CS ? code : data;
-        vcpu_segment_changed(v, (enum seg)s);
-    }
-    v->gdtr.base = entry->gdt_base;
-    v->gdtr.limit = entry->gdt_limit;
-    v->cr0 = (v->cr0 | CR0_PE) & ~CR0_PG;
-    v->cpl = 0;
-    vcpu_set_eflags(v, EFL_ONE);
-    memset(v->gpr, 0, sizeof(v->gpr));
-    v->gpr[GPR_EAX] = entry->eax;
-    v->gpr[GPR_EBX] = entry->ebx;
-    v->gpr[GPR_ESI] = entry->esi;
-    v->eip = entry->eip;
-    v->mode_dirty = true;
 }
