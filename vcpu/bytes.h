@@ -10,7 +10,10 @@
 
 static inline void bytes_copy(void *to, const void *from, size_t len)
 {
-    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(len) : : "memory");
+    __asm__ volatile("rep movsb"
+                     : "+D"(to), "+S"(from), "+c"(len)
+                     :
+                     : "memory");
 }
 
 static inline void bytes_zero(void *to, size_t len)

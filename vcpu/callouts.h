@@ -45,6 +45,8 @@
      * load_far (lds..): lin = pointer, ARG_REG = register, size operand */    \
     X(load_seg) X(push_seg) X(pop_seg) X(load_far)                             \
     /* system tables */                                                        \
+    /* lgdt..sidt: lin, ARG_SIZE. lar, lsl: source reg/mem, ARG_SECOND =       \
+     * destination, ARG_SIZE its size; arpl: reg/mem, ARG_SECOND = source */   \
     X(lgdt) X(lidt) X(sgdt) X(sidt) X(lldt) X(ltr) X(sldt) X(str)              \
     X(lar) X(lsl) X(verr) X(verw) X(arpl) X(smsw) X(lmsw)                      \
     /* control and debug registers: ARG_REG = GPR, ARG_SECOND = CR/DR */       \
@@ -55,7 +57,9 @@
     X(in) X(out)                                                               \
     /* string instructions (ins/outs check the I/O permission first) */        \
     X(movs) X(cmps) X(stos) X(lods) X(scas) X(ins) X(outs)                     \
-    /* what 64-bit mode dropped */                                             \
+    /* what 64-bit mode dropped. aam, aad: ARG_SECOND = imm8. bound: lin = the \
+     * two bounds, ARG_SECOND = index register. enter: lin = bytes to allocate,\
+     * ARG_SECOND = nesting level. pusha, popa, enter, leave: ARG_SIZE. */     \
     X(aaa) X(aas) X(aam) X(aad) X(daa) X(das) X(salc) X(bound)                 \
     X(pusha) X(popa) X(enter) X(leave)                                         \
     /* raise the exception in ARG_SECOND (bit 24: with error code lin) */      \

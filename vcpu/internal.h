@@ -130,9 +130,18 @@ struct descriptor {
 
 /* System descriptor types (SDM 3A table 3-2), S = 0. */
 enum system_type {
-    DESC_TSS16 = 1, DESC_LDT, DESC_TSS16_BUSY, DESC_CALL16, DESC_TASK_GATE,
-    DESC_INT16, DESC_TRAP16, DESC_TSS32 = 9, DESC_TSS32_BUSY = 11,
-    DESC_CALL32 = 12, DESC_INT32 = 14, DESC_TRAP32 = 15,
+    DESC_TSS16 = 1,
+    DESC_LDT,
+    DESC_TSS16_BUSY,
+    DESC_CALL16,
+    DESC_TASK_GATE,
+    DESC_INT16,
+    DESC_TRAP16,
+    DESC_TSS32 = 9,
+    DESC_TSS32_BUSY = 11,
+    DESC_CALL32 = 12,
+    DESC_INT32 = 14,
+    DESC_TRAP32 = 15,
 };
 #define DESC_BUSY 2u /* type bit of a TSS */
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * CPU models (-cpu): what CPUID says and which instructions exist. CPUID is
- * truthful: a bit is set only if the instruction works here, and values make
- * guests need no mitigations (no Intel family 6 of before 2019, RDCL_NO etc.
- * through ARCH_CAPABILITIES).
+ * truthful: a bit is set only if the instruction works here; family and model
+ * are chosen so that guests see no need for mitigations (why: model.c).
  */
 #ifndef RINGFALL_VCPU_MODEL_H
 #define RINGFALL_VCPU_MODEL_H
@@ -31,7 +30,11 @@ struct cpu_model {
     uint32_t tsc_khz;
 };
 
-/* IA32_ARCH_CAPABILITIES, see model.c. */
+/* IA32_ARCH_CAPABILITIES: RDCL_NO, SKIP_L1DFL_VMENTRY, MDS_NO,
+ * PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO,
+ * GDS_NO, RFDS_NO (SDM 4 table 2-2). */
+/* MAXPHYADDR: physical address bits above are reserved in PAE entries. */
+#define CPU_MODEL_PHYS_BITS 36
 #define CPU_MODEL_ARCH_CAPABILITIES 0x0d10e169ull
 
 /* Feature bits that code outside model.c asks for: CPUID.<leaf><register>. */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Port I/O and who may do it (SDM 1 chapter 19): IOPL, else the bitmap of the
+ * current 32-bit TSS.
+ */
+#include "vcpu/internal.h"
+
+bool io_permitted(struct vcpu *v, uint16_t port, unsigned size)
+{
+    const struct segment *tr = &v->seg[SEG_TR];
+    uint32_t base = 0, bits = 0, at;
+
+    if (!(v->cr0 & CR0_PE) || (!in_v86(v) && v->cpl <= vcpu_iopl(v)))
+        return true;
+    if (!(tr->attr & SEG_P) || !(tr->attr & 8) || tr->limit < 0x67)
+        return fault_error(v, VEC_GP, 0);
+    if (!sys_read(v, tr->base + 0x66, &base, 2))
+        return false;
+    at = base + port / 8;
+    if (at + 1 > tr->limit)
+        return fault_error(v, VEC_GP, 0);
+    if (!sys_read(v, tr->base + at, &bits, 2))
+        return false;
+    if (bits >> (port & 7) & ((1u << size) - 1))
+        return fault_error(v, VEC_GP, 0);
+    return true;
+}
+
+static uint16_t operand_port(const struct vcpu *v, uint32_t arg)
+{
+    return (uint16_t)(arg & 1u << 24 ? v->gpr[GPR_EDX] : ARG_SECOND(arg));
+}
+
+enum callout_result callout_in(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    uint16_t port = operand_port(v, arg);
+    unsigned size = ARG_SIZE(arg);
+    uint32_t value;
+
+    (void)lin;
+    if (!io_permitted(v, port, size))
+        return vcpu_deliver_fault(v);
+    value = v->world->io_read(v, port, size);
+    bytes_put(&v->gpr[GPR_EAX], size, value);
+    return CALLOUT_NEXT;
+}
+
+enum callout_result callout_out(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    uint16_t port = operand_port(v, arg);
+    unsigned size = ARG_SIZE(arg);
+
+    (void)lin;
+    if (!io_permitted(v, port, size))
+        return vcpu_deliver_fault(v);
+    v->world->io_write(v, port, size, bytes_get(&v->gpr[GPR_EAX], size));
+    return CALLOUT_NEXT;
+}
