@@ -125,6 +125,7 @@ struct mmu {
     uint32_t *traces; /* per frame: how often traced */
     uint32_t *rmap;   /* per frame: head of its mappings */
 
+    bool unsorted; /* pages with G were noted as local: CR4.PGE was clear */
     struct view *kernel;
     struct view *current; /* U view of CR3 */
     struct view *views;   /* max_windows U views */
@@ -134,6 +135,7 @@ struct mmu {
     struct table_copy *copies;
     uint32_t free_copy; /* list */
     uint32_t next_copy; /* never used ones start here */
+    uint64_t forgotten; /* how often a view was emptied to get a copy */
 
     hva_t empty_window;
     unsigned vmas;
@@ -257,6 +259,11 @@ void space_destroy(struct mmu *mmu);
 static inline struct view *space_view(struct mmu *mmu, enum mem_flags flags)
 {
     return flags & MEM_USER ? mmu->current : mmu->kernel;
+}
+/* Something of the 4 MiB around gva is cached from a large page. */
+static inline void space_note_large(struct view *view, gva_t gva)
+{
+    view->large[gva >> 27] |= 3ull << (gva >> 21 & 62);
 }
 /* Notes that the view caches the translation w of gva from now on. */
 void space_note(struct mmu *mmu, struct view *view, gva_t gva,

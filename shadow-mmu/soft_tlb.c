@@ -34,11 +34,8 @@ void soft_tlb_fill(struct mmu *mmu, gva_t gva, enum tlb_mode mode,
         mmu->tlb_local[mode][index / 64] &= ~bit;
     else
         mmu->tlb_local[mode][index / 64] |= bit;
-    if (w->span > 1) {
-        struct view *view = mode == TLB_USER ? mmu->current : mmu->kernel;
-
-        view->large[gva >> 27] |= 1ull << (gva >> 21 & 63);
-    }
+    if (w->span > 1)
+        space_note_large(mode == TLB_USER ? mmu->current : mmu->kernel, gva);
     stat_inc(SOFT_FILLS);
 }
 

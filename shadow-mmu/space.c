@@ -124,6 +124,7 @@ static unsigned copy_alloc(struct mmu *mmu, struct view *asks)
     while (!copy) {
         struct view *oldest = NULL;
 
+        mmu->forgotten++;
         for (unsigned i = 0; i < mmu->config.max_windows; i++) {
             struct view *view = &mmu->views[i];
 
@@ -205,14 +206,54 @@ void space_note(struct mmu *mmu, struct view *view, gva_t gva,
         mmu->copies[copy].lines = mmu->copies[copy].local_lines = 0;
         mmu->copies[copy].gpa = w->pte_gpa & ~(gpa_t)(PAGE_SIZE - 1);
     }
+    if (((w->pte_gpa ? w->pte : w->pde) & PTE_G) && !w->global)
+        mmu->unsorted = true;
     bit_set(view->active, region);
     if (view->user || !w->global)
         bit_set(view->active_local, region);
     view->pde[region] = w->pde;
     if (w->span > 1)
-        bit_set(view->large, gva >> 21);
+        space_note_large(view, gva);
     if (w->pte_gpa)
         note_pte(mmu, view, gva, w, region);
+}
+
+/* Sorts what was noted while CR4.PGE was clear, so that CR3 loads need not
+ * verify it for ever. Unused entries of a line count, harmlessly, as local. */
+static void sort_table(struct mmu *mmu, struct view *view, unsigned region)
+{
+    struct table_copy *copy = &mmu->copies[view->table[region]];
+    unsigned shift = mmu->mode->entry_shift;
+
+    copy->local_lines = 0;
+    for (uint64_t lines = copy->lines; lines; lines &= lines - 1) {
+        unsigned line = __builtin_ctzll(lines);
+
+        for (unsigned i = 0; i < 64u >> shift; i++) {
+            uint64_t e = copy_entry(copy, shift, (line << (6 - shift)) + i);
+
+            if ((e & PTE_P) && !(e & PTE_G))
+                copy->local_lines |= 1ull << line;
+        }
+    }
+    if (!copy->local_lines)
+        bit_clear(view->active_local, region);
+}
+
+static void sort_by_global(struct mmu *mmu, struct view *view)
+{
+    for (unsigned i = 0; i < REGIONS / 64; i++) {
+        uint64_t bits = view->active_local[i];
+
+        for (; bits; bits &= bits - 1) {
+            unsigned region = i * 64 + __builtin_ctzll(bits);
+
+            if (view->table[region])
+                sort_table(mmu, view, region);
+            else if (view->pde[region] & PTE_G)
+                bit_clear(view->active_local, region);
+        }
+    }
 }
 
 /* --- verifying ----------------------------------------------------------- */
@@ -260,6 +301,10 @@ void space_verify(struct mmu *mmu, struct view *view, bool all)
 
     if (!mode->paging)
         return;
+    if (UNLIKELY(mmu->unsorted) && (mmu->v->cr4 & CR4_PGE)) {
+        mmu->unsorted = false;
+        sort_by_global(mmu, mmu->kernel);
+    }
     for (unsigned i = 0; i < REGIONS / 64; i++) {
         uint64_t bits = all ? view->active[i] : view->active_local[i];
 
