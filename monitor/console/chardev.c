@@ -449,6 +449,11 @@ int chardev_attach(struct chardev *chr, const struct chardev_front *front)
     return 0;
 }
 
+bool chardev_has_front(const struct chardev *chr)
+{
+    return chr->front_count != 0;
+}
+
 void chardev_close_all(void)
 {
     while (chardevs) {

@@ -36,6 +36,7 @@ struct chardev *chardev_open(const char *spec, const char *const *chardevs,
                              size_t why_size);
 /* Connects a front end; 0, or -EBUSY if one is connected and it is no mux. */
 int chardev_attach(struct chardev *chr, const struct chardev_front *front);
+bool chardev_has_front(const struct chardev *chr);
 /* Takes up to count bytes of output; returns how many. */
 size_t chardev_write(struct chardev *chr, const uint8_t *bytes, size_t count);
 /* Takes all of it, waiting for the reader where it must. */

@@ -64,7 +64,8 @@ struct device_set {
     struct piix4_pm *pm;
     struct i8237 *dma;
     struct debug_ports *debug;
-    struct hmp *hmp;
+    struct hmp *hmp, *mux_hmp; /* -monitor; behind mon:stdio */
+    struct wiring *wiring;
 };
 
 /* 0, or a negative errno with one line in why (set is then empty). */

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The wiring of the PC: which chip drives which interrupt line, which
+ * backend belongs to which port, and what reset, power-off and the monitor
+ * mean to the machine. No chip knows another; the adapters between them and
+ * the machine's callbacks live here.
+ */
+#include "monitor/devices/devices.h"
+
+#include "base/check.h"
+#include "monitor/console/chardev.h"
+#include "monitor/console/hmp.h"
+#include "monitor/console/terminal.h"
+#include "monitor/devices/debug_ports.h"
+#include "monitor/devices/i8042.h"
+#include "monitor/devices/i8237.h"
+#include "monitor/devices/i8254.h"
+#include "monitor/devices/i8259.h"
+#include "monitor/devices/mc146818.h"
+#include "monitor/devices/pci_host.h"
+#include "monitor/devices/piix4_pm.h"
+#include "monitor/devices/uart16550.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* An interrupt line that several devices may hold up. */
+struct shared_irq {
+    struct irq to;
+    uint32_t held; /* a bit for each device that does */
+};
+
+struct wiring {
+    struct device_config config;
+    struct device_set *set;
+    struct shared_irq serial_irq[2]; /* IRQ4: COM1, COM3; IRQ3: COM2, COM4 */
+    bool intr;
+};
+
+/* ---- adapters ----------------------------------------------------------- */
+
+static void request(struct wiring *w, enum machine_request why, int code)
+{
+    w->config.request(w->config.machine, why, code);
+}
+
+static void on_reset(void *opaque)
+{
+    request(opaque, REQUEST_RESET, 0);
+}
+
+static void on_power_off(void *opaque)
+{
+    request(opaque, REQUEST_POWEROFF, 0);
+}
+
+static void on_quit(void *opaque)
+{
+    request(opaque, REQUEST_QUIT, 0);
+}
+
+static void on_debug_exit(void *opaque, int code)
+{
+    request(opaque, REQUEST_DEBUG_EXIT, code);
+}
+
+static void on_power_button(void *opaque)
+{
+    devices_power_button(((struct wiring *)opaque)->set);
+}
+
+static void on_set_paused(void *opaque, bool paused)
+{
+    struct wiring *w = opaque;
+
+    w->config.set_paused(w->config.machine, paused);
+}
+
+static bool on_is_paused(void *opaque)
+{
+    struct wiring *w = opaque;
+
+    return w->config.is_paused(w->config.machine);
+}
+
+static void on_info_registers(void *opaque, char *to, size_t size)
+{
+    struct wiring *w = opaque;
+
+    w->config.info_registers(w->config.machine, to, size);
+}
+
+static void on_intr(void *opaque, bool level)
+{
+    struct wiring *w = opaque;
+
+    w->intr = level;
+    if (w->config.intr)
+        w->config.intr(w->config.intr_opaque, level);
+}
+
+static void set_shared_irq(void *controller, unsigned line, bool level)
+{
+    struct shared_irq *irq = controller;
+
+    irq->held = level ? irq->held | BIT(line) : irq->held & ~BIT(line);
+    irq_set(&irq->to, irq->held != 0);
+}
+
+/* ---- creation ----------------------------------------------------------- */
+
+/* Local time as an offset the guest cannot tell from UTC. */
+static int64_t time_of_day(bool localtime)
+{
+    struct timespec now;
+    struct tm tm;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    tzset();
+    if (localtime && localtime_r(&now.tv_sec, &tm))
+        now.tv_sec += tm.tm_gmtoff;
+    return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+static void create_chips(struct device_set *set, struct wiring *w)
+{
+    const struct device_config *config = &w->config;
+    struct bus *bus = set->bus;
+
+    set->pic = i8259_create(bus, on_intr, w);
+    set->pit = i8254_create(bus, i8259_irq(set->pic, 0));
+    set->rtc = mc146818_create(bus, i8259_irq(set->pic, 8), config->ram_size,
+                               time_of_day(config->rtc_localtime));
+    set->kbc = i8042_create(bus, i8259_irq(set->pic, 1),
+                            i8259_irq(set->pic, 12), on_reset, w);
+    set->pci = pci_host_create(bus, on_reset, w);
+    if (!config->no_acpi)
+        set->pm = piix4_pm_create(bus, set->pci, i8259_irq(set->pic, 9),
+                                  on_power_off, w);
+    set->dma = i8237_create(bus);
+    set->debug = debug_ports_create(bus);
+}
+
+static bool is_none(const char *spec)
+{
+    return !spec || strcmp(spec, "none") == 0;
+}
+
+static struct chardev *open_backend(struct wiring *w, const char *spec,
+                                    char *why, size_t why_size)
+{
+    return chardev_open(spec, w->config.chardevs, w->config.chardev_count, why,
+                        why_size);
+}
+
+static struct hmp_actions hmp_actions_of(struct wiring *w)
+{
+    const struct device_config *config = &w->config;
+
+    return (struct hmp_actions){
+        .quit = on_quit,
+        .reset = on_reset,
+        .power_button = on_power_button,
+        .set_paused = config->set_paused ? on_set_paused : NULL,
+        .is_paused = config->is_paused ? on_is_paused : NULL,
+        .info_registers = config->info_registers ? on_info_registers : NULL,
+        .opaque = w,
+    };
+}
+
+static bool create_serial(struct device_set *set, unsigned index, char *why,
+                          size_t why_size)
+{
+    static const uint16_t base[DEVICES_SERIAL_PORTS] = {0x3f8, 0x2f8, 0x3e8,
+                                                        0x2e8};
+    struct wiring *w = set->wiring;
+    const char *spec = w->config.serial[index];
+    const struct irq irq = {set_shared_irq, &w->serial_irq[index & 1], index};
+    struct chardev *chr;
+
+    if (is_none(spec))
+        return true;
+    chr = open_backend(w, spec, why, why_size);
+    if (!chr)
+        return false;
+    set->uart[index] = uart16550_create(set->bus, base[index], irq, chr);
+    if (!set->uart[index]) {
+        snprintf(why, why_size, "'%s' has a user already: serial port %u", spec,
+                 index);
+        return false;
+    }
+    if (strncmp(spec, "mon:", 4) == 0 && !set->mux_hmp) {
+        const struct hmp_actions actions = hmp_actions_of(w);
+
+        set->mux_hmp = hmp_create(chr, &actions, false);
+    }
+    return true;
+}
+
+static bool create_monitor(struct device_set *set, char *why, size_t why_size)
+{
+    const char *spec = set->wiring->config.monitor;
+    const struct hmp_actions actions = hmp_actions_of(set->wiring);
+    struct chardev *chr;
+
+    if (is_none(spec))
+        return true;
+    chr = open_backend(set->wiring, spec, why, why_size);
+    if (!chr)
+        return false;
+    set->hmp = hmp_create(chr, &actions, !chardev_has_front(chr));
+    if (!set->hmp)
+        snprintf(why, why_size, "'%s' has a user already: monitor", spec);
+    return set->hmp != NULL;
+}
+
+static bool create_debug_console(struct device_set *set, char *why,
+                                 size_t why_size)
+{
+    const struct device_config *config = &set->wiring->config;
+    uint16_t port = config->debugcon_port ? config->debugcon_port : 0xe9;
+    const struct chardev_front nobody = {0};
+    struct chardev *chr;
+
+    if (is_none(config->debugcon))
+        return true;
+    chr = open_backend(set->wiring, config->debugcon, why, why_size);
+    if (!chr)
+        return false;
+    if (chardev_attach(chr, &nobody) != 0) {
+        snprintf(why, why_size, "'%s' has a user already: debug console",
+                 config->debugcon);
+        return false;
+    }
+    if (debug_ports_add_console(set->debug, port, chr) == 0)
+        return true;
+    snprintf(why, why_size, "port 0x%x of isa-debugcon is taken", port);
+    return false;
+}
+
+static bool create_debug_exit(struct device_set *set, char *why,
+                              size_t why_size)
+{
+    const struct device_config *config = &set->wiring->config;
+    uint16_t port = config->debug_exit_port ? config->debug_exit_port : 0x501;
+    unsigned size = config->debug_exit_size ? config->debug_exit_size : 2;
+
+    if (!config->debug_exit ||
+        debug_ports_add_exit(set->debug, port, size, on_debug_exit,
+                             set->wiring) == 0)
+        return true;
+    snprintf(why, why_size, "port 0x%x of isa-debug-exit is taken", port);
+    return false;
+}
+
+static bool create_all(struct device_set *set, char *why, size_t why_size)
+{
+    create_chips(set, set->wiring);
+    set->wiring->serial_irq[0].to = i8259_irq(set->pic, 4);
+    set->wiring->serial_irq[1].to = i8259_irq(set->pic, 3);
+    chardev_set_quit(on_quit, set->wiring);
+    for (unsigned i = 0; i < DEVICES_SERIAL_PORTS; i++) {
+        if (!create_serial(set, i, why, why_size))
+            return false;
+    }
+    return create_debug_console(set, why, why_size) &&
+           create_debug_exit(set, why, why_size) &&
+           create_monitor(set, why, why_size);
+}
+
+int devices_create(struct device_set *set, const struct device_config *config,
+                   char *why, size_t why_size)
+{
+    struct wiring *w = calloc(1, sizeof(*w));
+
+    CHECK(w, "out of memory");
+    w->config = *config;
+    w->set = set;
+    *set = (struct device_set){.bus = bus_create(), .wiring = w};
+    if (!create_all(set, why, why_size)) {
+        devices_destroy(set);
+        return -EINVAL;
+    }
+    devices_reset(set);
+    return 0;
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+/* What the firmware of a PC programs before it starts a system: the 8259s at
+ * vectors 08h and 70h, the 8254 ticking at 18.2 Hz, PCI interrupts level. */
+static void firmware_setup(struct bus *bus)
+{
+    static const struct {
+        uint16_t port;
+        uint8_t value;
+    } writes[] = {
+        {0x20, 0x11},  {0x21, 0x08},  {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xb8},
+        {0xa0, 0x11},  {0xa1, 0x70},  {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0x8e},
+        {0x4d0, 0x00}, {0x4d1, 0x0c}, {0x43, 0x34}, {0x40, 0x00}, {0x40, 0x00},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(writes); i++)
+        bus_port_write(bus, writes[i].port, 1, writes[i].value);
+}
+
+void devices_reset(struct device_set *set)
+{
+    i8259_reset(set->pic);
+    i8254_reset(set->pit);
+    mc146818_reset(set->rtc);
+    i8042_reset(set->kbc);
+    pci_host_reset(set->pci);
+    if (set->pm)
+        piix4_pm_reset(set->pm);
+    i8237_reset(set->dma);
+    for (unsigned i = 0; i < DEVICES_SERIAL_PORTS; i++) {
+        if (set->uart[i])
+            uart16550_reset(set->uart[i]);
+    }
+    firmware_setup(set->bus);
+}
+
+void devices_destroy(struct device_set *set)
+{
+    terminal_signals_default();
+    terminal_restore();
+    chardev_flush_all();
+    chardev_close_all();
+    hmp_destroy(set->hmp);
+    hmp_destroy(set->mux_hmp);
+    for (unsigned i = 0; i < DEVICES_SERIAL_PORTS; i++) {
+        if (set->uart[i])
+            uart16550_destroy(set->uart[i]);
+    }
+    debug_ports_destroy(set->debug);
+    i8237_destroy(set->dma);
+    if (set->pm)
+        piix4_pm_destroy(set->pm);
+    pci_host_destroy(set->pci);
+    i8042_destroy(set->kbc);
+    mc146818_destroy(set->rtc);
+    i8254_destroy(set->pit);
+    i8259_destroy(set->pic);
+    bus_destroy(set->bus);
+    free(set->wiring);
+    *set = (struct device_set){0};
+}
+
+int devices_intr_ack(struct device_set *set)
+{
+    return set->wiring->intr ? i8259_ack(set->pic) : -1;
+}
+
+void devices_power_button(struct device_set *set)
+{
+    if (set->pm)
+        piix4_pm_power_button(set->pm);
+}
