@@ -15,6 +15,9 @@
 #define PM_EVENTS       0x600u
 #define PM_CONTROL      0x604u
 #define PM_TIMER        0x608u
+#define PM_GPE0         0xafe0u
+#define RESET_CONTROL   0xcf9u /* of the PIIX */
+#define RESET_HARD      0x0e
 #define SCI_IRQ         9
 #define SMI_COMMAND     0xb2u
 #define SMI_ACPI_ON     0xf1
@@ -23,13 +26,14 @@
 
 #define HEADER_SIZE 36u
 #define RSDP_SIZE   20u
-#define FADT_SIZE   116u
+#define FADT_SIZE   244u
 #define FACS_SIZE   64u
 
 enum fadt_flag { /* ACPI 6.4 table 5.10 */
                  FADT_WBINVD = 1 << 0,
                  FADT_C1_SUPPORTED = 1 << 2,
                  FADT_NO_SLEEP_BUTTON = 1 << 5,
+                 FADT_RESET_SUPPORTED = 1 << 10,
 };
 
 enum fadt_field { /* ACPI 6.4 table 5.9 */
@@ -42,13 +46,23 @@ enum fadt_field { /* ACPI 6.4 table 5.9 */
                   FADT_PM1A_EVENT = 56,
                   FADT_PM1A_CONTROL = 64,
                   FADT_PM_TIMER = 76,
+                  FADT_GPE0 = 80,
                   FADT_PM1_EVENT_LENGTH = 88,
                   FADT_PM1_CONTROL_LENGTH = 89,
                   FADT_PM_TIMER_LENGTH = 91,
+                  FADT_GPE0_LENGTH = 92,
                   FADT_C2_LATENCY = 96,
                   FADT_C3_LATENCY = 98,
                   FADT_CENTURY = 108,
                   FADT_FLAGS = 112,
+                  FADT_RESET_REGISTER = 116,
+                  FADT_RESET_VALUE = 128,
+                  FADT_X_FACS = 132,
+                  FADT_X_DSDT = 140,
+                  FADT_X_PM1A_EVENT = 148,
+                  FADT_X_PM1A_CONTROL = 172,
+                  FADT_X_PM_TIMER = 208,
+                  FADT_X_GPE0 = 220,
 };
 
 /* Where the next table goes. */
@@ -109,7 +123,24 @@ static uint32_t write_dsdt(struct writer *w)
     return address;
 }
 
-/* Revision 1: all of it there is for this hardware. */
+/* A generic address (ACPI 6.4 5.2.3.2): bytes of I/O space at a port. */
+static void put_port(uint8_t *p, uint32_t port, unsigned bytes)
+{
+    p[0] = 1;
+    p[1] = (uint8_t)(8 * bytes);
+    put64(p + 4, port);
+}
+
+/* A register block in both of its forms; the length is in bytes. */
+static void put_block(uint8_t *fadt, unsigned field, unsigned extended,
+                      unsigned length_field, uint32_t port, unsigned length)
+{
+    put32(fadt + field, port);
+    fadt[length_field] = (uint8_t)length;
+    put_port(fadt + extended, port, length);
+}
+
+/* Revision 3: the first with a reset register. */
 static uint32_t write_fadt(struct writer *w, uint32_t facs, uint32_t dsdt)
 {
     uint32_t address = take(w, FADT_SIZE);
@@ -117,22 +148,27 @@ static uint32_t write_fadt(struct writer *w, uint32_t facs, uint32_t dsdt)
 
     put32(fadt + FADT_FACS, facs);
     put32(fadt + FADT_DSDT, dsdt);
+    put64(fadt + FADT_X_FACS, facs);
+    put64(fadt + FADT_X_DSDT, dsdt);
     put16(fadt + FADT_SCI, SCI_IRQ);
     put32(fadt + FADT_SMI_COMMAND, SMI_COMMAND);
     fadt[FADT_ACPI_ENABLE] = SMI_ACPI_ON;
     fadt[FADT_ACPI_DISABLE] = SMI_ACPI_OFF;
-    put32(fadt + FADT_PM1A_EVENT, PM_EVENTS);
-    put32(fadt + FADT_PM1A_CONTROL, PM_CONTROL);
-    put32(fadt + FADT_PM_TIMER, PM_TIMER);
-    fadt[FADT_PM1_EVENT_LENGTH] = 4;
-    fadt[FADT_PM1_CONTROL_LENGTH] = 2;
-    fadt[FADT_PM_TIMER_LENGTH] = 4;
+    put_block(fadt, FADT_PM1A_EVENT, FADT_X_PM1A_EVENT, FADT_PM1_EVENT_LENGTH,
+              PM_EVENTS, 4);
+    put_block(fadt, FADT_PM1A_CONTROL, FADT_X_PM1A_CONTROL,
+              FADT_PM1_CONTROL_LENGTH, PM_CONTROL, 2);
+    put_block(fadt, FADT_PM_TIMER, FADT_X_PM_TIMER, FADT_PM_TIMER_LENGTH,
+              PM_TIMER, 4);
+    put_block(fadt, FADT_GPE0, FADT_X_GPE0, FADT_GPE0_LENGTH, PM_GPE0, 4);
     put16(fadt + FADT_C2_LATENCY, 0xfff); /* neither C2 nor C3 */
     put16(fadt + FADT_C3_LATENCY, 0xfff);
     fadt[FADT_CENTURY] = RTC_CENTURY_REG;
-    put32(fadt + FADT_FLAGS,
-          FADT_WBINVD | FADT_C1_SUPPORTED | FADT_NO_SLEEP_BUTTON);
-    put_header(fadt, "FACP", FADT_SIZE, 1);
+    put_port(fadt + FADT_RESET_REGISTER, RESET_CONTROL, 1);
+    fadt[FADT_RESET_VALUE] = RESET_HARD;
+    put32(fadt + FADT_FLAGS, FADT_WBINVD | FADT_C1_SUPPORTED |
+                                 FADT_NO_SLEEP_BUTTON | FADT_RESET_SUPPORTED);
+    put_header(fadt, "FACP", FADT_SIZE, 3);
     return address;
 }
 

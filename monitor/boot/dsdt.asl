@@ -123,6 +123,18 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "RINGFA", "RINGFALL", 1)
                     })
                 }
 
+                Device (DMAC)
+                {
+                    Name (_HID, EisaId ("PNP0200"))
+                    Name (_CRS, ResourceTemplate ()
+                    {
+                        IO (Decode16, 0x0000, 0x0000, 0x01, 0x10)
+                        IO (Decode16, 0x0081, 0x0081, 0x01, 0x0F)
+                        IO (Decode16, 0x00C0, 0x00C0, 0x01, 0x20)
+                        DMA (Compatibility, NotBusMaster, Transfer8_16) { 4 }
+                    })
+                }
+
                 Device (SPKR)
                 {
                     Name (_HID, EisaId ("PNP0800"))
@@ -150,6 +162,8 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "RINGFA", "RINGFALL", 1)
                     {
                         IO (Decode16, 0x00B2, 0x00B2, 0x01, 0x02)
                         IO (Decode16, 0x0600, 0x0600, 0x01, 0x40)
+                        IO (Decode16, 0x0700, 0x0700, 0x01, 0x10)
+                        IO (Decode16, 0xAFE0, 0xAFE0, 0x01, 0x04)
                     })
                 }
             }
