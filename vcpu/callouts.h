@@ -58,7 +58,7 @@
     /* string instructions (ins/outs check the I/O permission first) */        \
     X(movs) X(cmps) X(stos) X(lods) X(scas) X(ins) X(outs)                     \
     /* what 64-bit mode dropped. aam, aad: ARG_SECOND = imm8. bound: lin = the \
-     * two bounds, ARG_SECOND = index register. enter: lin = bytes to allocate,\
+     * two bounds, ARG_REG = index register. enter: lin = bytes to allocate,\
      * ARG_SECOND = nesting level. pusha, popa, enter, leave: ARG_SIZE. */     \
     X(aaa) X(aas) X(aam) X(aad) X(daa) X(das) X(salc) X(bound)                 \
     X(pusha) X(popa) X(enter) X(leave)                                         \

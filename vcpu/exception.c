@@ -187,10 +187,16 @@ static bool deliver_through_gate(struct vcpu *v, const struct event *e,
 static bool deliver_through_task(struct vcpu *v, const struct event *e,
                                  const struct descriptor *gate)
 {
+    uint32_t old_flags = v->eflags_sys, old_task = v->seg[SEG_TR].selector;
     struct stack stack;
 
-    if (!task_gate_switch(v, gate, TASK_INT, e->return_eip))
+    if (e->resume)
+        v->eflags_sys |= EFL_RF; /* saved in the old TSS */
+    if (!task_gate_switch(v, gate, TASK_INT, e->return_eip)) {
+        if (v->seg[SEG_TR].selector == old_task)
+            v->eflags_sys = old_flags; /* nothing was switched */
         return false;
+    }
     if (e->has_error) {
         stack = stack_current(v);
         if (!stack_push(v, &stack, v->seg[SEG_TR].attr & 8 ? 4 : 2, &e->error,
@@ -389,6 +395,26 @@ enum callout_result vcpu_single_step_trap(struct vcpu *v)
     v->eflags_sys &= ~EFL_RF; /* the instruction completed */
     v->dr[6] |= DR6_BS;
     return vcpu_raise(v, VEC_DB);
+}
+
+bool vcpu_at_breakpoint(struct vcpu *v)
+{
+    gva_t here = v->seg[SEG_CS].base + v->eip;
+    uint32_t dr7 = v->dr[7], hit = 0;
+
+    if (v->eflags_sys & EFL_RF) {
+        v->eflags_sys &= ~EFL_RF;
+        return false;
+    }
+    for (unsigned i = 0; i < 4; i++)
+        if ((dr7 >> 2 * i & 3) && !(dr7 >> (16 + 4 * i) & 15) &&
+            v->dr[i] == here)
+            hit |= 1u << i;
+    if (!hit)
+        return false;
+    v->dr[6] |= hit;
+    fault_plain(v, VEC_DB);
+    return true;
 }
 
 enum callout_result callout_raise(struct vcpu *v, uint32_t arg, uint32_t lin)

@@ -235,7 +235,6 @@ enum callout_result callout_iret(struct vcpu *v, uint32_t arg, uint32_t lin)
     if (size == 4 && (frame[2] & EFL_VM) && v->cpl == 0)
         return iret_to_v86(v, frame);
     frame[1] &= 0xffff;
-    v->event_ext = 0;
     result = return_protected(v, size, frame, 3, 0, &frame[2]);
     if (v->nmi_blocked || v->eflags_if) {
         v->nmi_blocked = false;

@@ -134,7 +134,7 @@ enum callout_result callout_salc(struct vcpu *v, uint32_t arg, uint32_t lin)
 enum callout_result callout_bound(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     unsigned size = ARG_SIZE(arg) == 2 ? 2 : 4;
-    uint32_t index = v->gpr[ARG_SECOND(arg) & 7];
+    uint32_t index = v->gpr[ARG_REG(arg)];
     uint8_t bounds[8];
     int32_t low, high, i;
 

@@ -60,7 +60,7 @@ static const struct feature features[] = {
     {"mca", W_1D, 14, NONE},
     {"cmov", W_1D, 15, OWN},
     {"pat", W_1D, 16, OWN},
-    {"pse36", W_1D, 17, NONE},
+    {"pse36", W_1D, 17, OWN},
     {"clflush", W_1D, 19, HOST},
     {"mmx", W_1D, 23, OWN},
     {"fxsr", W_1D, 24, OWN},
@@ -123,7 +123,7 @@ static const struct feature features[] = {
 #define ATOM_INORDER 0x000106cau
 #define F486         "fpu vme pse "
 #define F586         F486 "de tsc msr cx8 "
-#define F686         F586 "pae sep mtrr pge cmov pat "
+#define F686         F586 "pae sep mtrr pge cmov pat pse36 "
 #define FSSE2        F686 "mmx fxsr sse sse2 clflush nx hypervisor "
 
 /* "*": every feature that is to be had, but the ones after a minus. */

@@ -38,6 +38,8 @@ void vcpu_segment_changed(struct vcpu *v, enum seg s)
     kind = segment_kind(&v->seg[s], s);
     v->seg_base[s] = v->seg[s].base;
     v->seg_simple[s] = kind & KIND_SIMPLE;
+    v->seg_base_at[s] = kind & KIND_SIMPLE ? (uintptr_t)&v->seg_base[s]
+                                           : SEGMENT_POISON;
     if (kind != v->seg_kind[s] && s <= SEG_DS)
         v->mode_dirty = true;
     v->seg_kind[s] = kind;
@@ -63,7 +65,7 @@ unsigned vcpu_mode(const struct vcpu *v)
         mode |= TU_V86 | TU_SEGMENTED;
     if ((v->eflags_sys & EFL_TF) || (v->dr[7] & 0xff))
         mode |= TU_STEP;
-    if (v->cr0 & (CR0_EM | CR0_TS))
+    if ((v->cr0 & (CR0_EM | CR0_TS)) || !(v->cr4 & CR4_OSFXSR))
         mode |= TU_NO_FPU;
     return mode;
 }

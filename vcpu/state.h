@@ -141,6 +141,9 @@ struct soft_tlb_entry {
 #define SOFT_TLB_INDEX(gva) (((gva) >> PAGE_SHIFT) & (SOFT_TLB_ENTRIES - 1))
 enum tlb_mode { TLB_SUPERVISOR, TLB_USER, TLB_MODES };
 
+/* Poison for seg_base_at of segments that are not flat (not mapped). */
+#define SEGMENT_POISON 0x1000u
+
 #define BOUNCE_SIZE 576
 
 struct vcpu;
@@ -252,6 +255,7 @@ struct vcpu {
     bool intr_shadow;    /* after sti / mov ss: no interrupt before next_eip */
     bool fpu_loaded;     /* guest FPU state is in the host's registers */
     bool mode_dirty;     /* mode bits may have changed: recompute context */
+    bool code_changed;   /* translated code was killed by a write */
     bool task_trap;      /* switched to a TSS with T set: #DB is due */
     struct guest_fault fault; /* filled by whatever returns false */
 

@@ -52,6 +52,10 @@ enum callout_result vcpu_raise_error(struct vcpu *v, enum vector vector,
                                      uint32_t error);
 /* Trap-class #DB etc.: v->eip is already past the instruction. */
 enum callout_result vcpu_single_step_trap(struct vcpu *v);
+/* Before an instruction in TU_STEP mode: true if an armed instruction
+ * breakpoint (DR0-3) matches CS:eip, with v->fault = #DB to be delivered. RF
+ * lets one instruction pass and is used up. */
+bool vcpu_at_breakpoint(struct vcpu *v);
 
 /* True if INTR is asserted, IF is set and no shadow is in force. */
 bool vcpu_interrupt_deliverable(const struct vcpu *v);
