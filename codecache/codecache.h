@@ -93,6 +93,11 @@ void codecache_link(struct codecache *cc, uint32_t site, struct tu *target,
 /* Undoes every chain that was made with cross_page. */
 void codecache_unlink_cross_page(struct codecache *cc);
 
+/* The exit at site may never be chained: its exit code's jump, rel_at bytes
+ * into it, goes to target (an executable address) from now on. */
+void codecache_redirect(struct codecache *cc, uint32_t site, unsigned rel_at,
+                        uint64_t target);
+
 /* --- killing ------------------------------------------------------------- */
 /* Kills the TUs with guest bytes in [gpa, gpa + len). */
 void codecache_invalidate(struct codecache *cc, gpa_t gpa, unsigned len);
@@ -109,6 +114,8 @@ void codecache_jump_set(struct codecache *cc, uint64_t context, uint32_t eip,
                         const struct tu *tu);
 uint64_t codecache_jump_cache(const struct codecache *cc);
 
+/* Executable address of offset 0. */
+uint64_t codecache_base(const struct codecache *cc);
 size_t codecache_used(const struct codecache *cc);
 uint32_t codecache_generation(const struct codecache *cc);
 

@@ -152,3 +152,8 @@ uint32_t codecache_generation(const struct codecache *cc)
 {
     return cc->generation;
 }
+
+uint64_t codecache_base(const struct codecache *cc)
+{
+    return (uint64_t)(uintptr_t)cc->rx;
+}

@@ -146,7 +146,7 @@ static struct mem_ref emit_lookup(struct context *c, unsigned len,
     emit_load64(e, R9, entry);
     c->open->arg = len | (uint32_t)flags << 16 |
                    (mode == TLB_USER ? (uint32_t)MEM_USER << 16 : 0);
-    c->open->commit = flags & MEM_WRITE;
+    c->open->commit = (flags & MEM_WRITE) != 0;
     c->open->body = e->p;
     return (struct mem_ref){false, HOST_ADDR, HOST_ADD, 0, 0};
 }

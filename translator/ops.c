@@ -30,7 +30,9 @@ static struct enc ident_enc(const struct insn *insn)
 
 static enum mem_flags mem_flags_of(const struct insn *insn)
 {
-    return insn->mem_write ? MEM_WRITE : MEM_READ;
+    if (!insn->mem_write)
+        return MEM_READ;
+    return insn->mem_read ? MEM_WRITE : MEM_WRITE | MEM_NO_READ;
 }
 
 /* inc/dec r (40-4f are REX in 64-bit mode), bswap, mov r, imm, xchg eax, r. */

@@ -4,8 +4,8 @@
  * callout trampoline, the slow side of checked accesses, the dispatcher.
  *
  * Law: a stub that goes on with guest code has the guest's registers and
- * flags exactly as the register contract of emit.h says. C runs on the private
- * host stack, DF clear, the guest's FPU state untouched in the registers.
+ * flags exactly as the register contract of emit.h says. C runs with DF clear
+ * and the guest's FPU state untouched in the registers.
  */
 #include "translator/runtime.h"
 
@@ -69,12 +69,20 @@ static void emit_reload(struct emit *e)
         emit_load32(e, host_of(g), gpr_ref(g));
 }
 
+/* C runs on the run loop's stack, below its frame: the private host stack is
+ * small, and guest recursion may have filled it. */
+static void emit_c_stack(struct emit *e)
+{
+    emit_load64(e, RSP, STATE(run_loop_rsp));
+    BYTES(e, 0x48, 0x83, 0xe4, 0xf0); /* and rsp, -16 */
+}
+
 /* Calls the C function in r14 as a callout_fn: r8d arg, r9d lin. After it
  * rbx holds rsp as before the call, eax the result. */
 static void emit_c_call(struct emit *e)
 {
     BYTES(e, 0x48, 0x89, 0xe3);       /* mov rbx, rsp */
-    BYTES(e, 0x48, 0x83, 0xe4, 0xf0); /* and rsp, -16 */
+    emit_c_stack(e);
     emit_mov_rr64(e, RDI, HOST_STATE);
     emit_mov_rr32(e, RSI, R8);
     emit_mov_rr32(e, RDX, R9);
@@ -163,7 +171,7 @@ static uint64_t emit_after(struct emit *e, const struct runtime_calls *calls,
     BYTES(e, 0x89, 0xc2); /* mov edx, eax */
     emit_mov_rr64(e, RDI, HOST_STATE);
     emit_lea64(e, RSI, host_ref(RBX, 8));
-    BYTES(e, 0x48, 0x83, 0xe4, 0xf0); /* and rsp, -16 */
+    emit_c_stack(e);
     emit_mov_ri64(e, RAX, (uint64_t)(uintptr_t)calls->after);
     BYTES(e, 0xff, 0xd0);             /* call rax */
     BYTES(e, 0x48, 0x85, 0xc0);       /* test rax, rax */

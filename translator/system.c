@@ -122,7 +122,7 @@ static uint32_t callout_arg(struct context *c, const struct insn *insn)
         return ARG_MAKE(0, insn->opsize, insn->imm & 0xff);
     case FORM_ENTER:
         emit_mov_ri32(&c->e, HOST_ADD,
-                      (insn->imm & 0xffff) | (insn->imm2 & 0xff) << 16);
+                      insn->imm & 0xffff);
         return ARG_MAKE(0, insn->opsize, insn->imm2 & 0xff);
     case FORM_STRING:
         return string_arg(insn);

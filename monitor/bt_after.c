@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What happens when a callout does not simply go on: mode, window and private
+ * host stack are brought in line, then execution goes on at v->eip through the
+ * jump cache, or leaves to the run loop.
+ *
+ * Runs with the guest's FPU state in the host's registers: compiled without.
+ */
+#include "monitor/engine_bt.h"
+
+#include <asm/prctl.h>
+#include <sys/syscall.h>
+
+#include "base/log.h"
+
+static void set_gs_base(struct engine_bt *bt, uint64_t base)
+{
+    long ret;
+
+    if (bt->fsgsbase) {
+        __asm__ volatile("wrgsbase %0" : : "r"(base));
+        return;
+    }
+    __asm__ volatile("syscall"
+                     : "=a"(ret)
+                     : "a"(SYS_arch_prctl), "D"(ARCH_SET_GS), "S"(base)
+                     : "rcx", "r11", "memory");
+}
+
+void bt_load_window(struct engine_bt *bt)
+{
+    if (bt->loaded_window == bt->v->window)
+        return;
+    bt->loaded_window = bt->v->window;
+    set_gs_base(bt, bt->loaded_window);
+}
+
+/* Segments that are not plain make fs/gs accesses fault on purpose. */
+static void refresh_segments(struct vcpu *v)
+{
+    for (unsigned s = 0; s < 6; s++)
+        v->seg_base_at[s] = v->seg_simple[s]
+                                ? (uint64_t)(uintptr_t)&v->seg_base[s]
+                                : SEGMENT_POISON;
+}
+
+void bt_refresh(struct engine_bt *bt)
+{
+    struct vcpu *v = bt->v;
+    unsigned mode = vcpu_mode(v);
+    bool user = mode & TU_USER;
+    uint32_t epoch =
+        user ? mmu_user_epoch(bt->mmu) : mmu_kernel_epoch(bt->mmu);
+    uint64_t context = (uint64_t)(epoch << 8 | mode) << 32;
+
+    v->mode_dirty = false;
+    refresh_segments(v);
+    mmu_set_cpl(bt->mmu, user);
+    if (context != v->context)
+        bt->reset_stack = true;
+    v->context = context;
+    bt->mode = mode;
+}
+
+uint64_t bt_after(struct vcpu *v, uint64_t rsp, unsigned result)
+{
+    struct engine_bt *bt = bt_of(v);
+
+    stat_inc(CALLOUTS);
+    if (bt->mode & TU_STEP)
+        bt->step_due = true;
+    if (v->mode_dirty)
+        bt_refresh(bt);
+    if (result == CALLOUT_EXIT || v->events || bt->step_due)
+        return 0;
+    bt_load_window(bt);
+    if (!bt->reset_stack)
+        return rsp;
+    bt->reset_stack = false;
+    return v->host_stack;
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The software engine: wires virtual CPU, shadow MMU, translator and code
+ * cache, and owns the run loop. The run loop emulates nothing: it finds or
+ * makes a TU, enters, and acts on the exit.
+ */
+#include "monitor/engine_bt.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "vcpu/fpu.h"
+
+#define TC_DEFAULT   (64u << 20)
+#define TC_MIN       (64u << 10)
+#define AT_HWCAP2_FSGSBASE 2
+
+typedef unsigned enter_fn(struct vcpu *v, uint64_t pc, uint64_t rsp);
+
+/* --- events of the MMU and the code cache -------------------------------- */
+
+void engine_bt_code_written(void *opaque, gpa_t gpa, unsigned len)
+{
+    struct engine_bt *bt = opaque;
+
+    stat_inc(TRACE_WRITES);
+    bt->v->code_changed = true;
+    codecache_invalidate(bt->cc, gpa, len);
+}
+
+void engine_bt_exec_mapping_changed(void *opaque, bool user)
+{
+    struct engine_bt *bt = opaque;
+
+    if (!user)
+        codecache_unlink_cross_page(bt->cc);
+    bt->reset_stack = true;
+    bt->v->mode_dirty = true;
+}
+
+static void trace_frame(void *opaque, gfn_t gfn, bool on)
+{
+    struct engine_bt *bt = opaque;
+
+    mmu_trace_code(bt->mmu, gfn, on);
+}
+
+/* --- callouts that may rewrite code -------------------------------------- */
+
+/* A string store may kill the TU it runs in: go on in fresh code. */
+#define GUARDED_CALLOUTS(X) X(movs) X(stos) X(ins) X(pusha) X(enter) X(fxsave)
+#define X(name)                                                                \
+    static enum callout_result guarded_##name(struct vcpu *v, uint32_t arg,    \
+                                              uint32_t lin)                    \
+    {                                                                          \
+        enum callout_result r;                                                 \
+                                                                               \
+        v->code_changed = false;                                               \
+        r = callout_##name(v, arg, lin);                                       \
+        if (r != CALLOUT_NEXT || !v->code_changed)                             \
+            return r;                                                          \
+        v->eip = v->next_eip;                                                  \
+        return CALLOUT_DISPATCH;                                               \
+    }
+GUARDED_CALLOUTS(X)
+#undef X
+
+static void fill_calls(struct runtime_calls *calls)
+{
+    calls->after = bt_after;
+#define X(name) calls->callouts[CALLOUT_ID_##name] = callout_##name;
+    CALLOUT_LIST(X)
+    RUNTIME_CALLOUT_LIST(X)
+#undef X
+#define X(name) calls->callouts[CALLOUT_ID_##name] = guarded_##name;
+    GUARDED_CALLOUTS(X)
+#undef X
+}
+
+/* --- the run loop -------------------------------------------------------- */
+
+static void flush(struct engine_bt *bt)
+{
+    codecache_flush(bt->cc);
+    bt->reset_stack = true;
+    bt->tus_since_flush = 0;
+}
+
+/* The TU for v->eip; NULL if instead a fault was delivered (look again) or
+ * v->events / bt->refused say more. */
+static struct tu *find_tu(struct engine_bt *bt)
+{
+    struct tu *tu = NULL;
+
+    if (bt->options.flush_every &&
+        bt->tus_since_flush >= bt->options.flush_every)
+        flush(bt);
+    for (;;) {
+        uint64_t before = stat_counters[STAT_TUS];
+        enum translate_result r =
+            translator_get(bt->translator, bt->mode, &tu);
+
+        bt->tus_since_flush += stat_counters[STAT_TUS] != before;
+        switch (r) {
+        case TRANSLATED:
+            return tu;
+        case TRANSLATE_FULL:
+            flush(bt);
+            break;
+        case TRANSLATE_FAULT:
+            vcpu_deliver_fault(bt->v);
+            return NULL;
+        case TRANSLATE_REFUSED:
+            bt->refused = true;
+            return NULL;
+        }
+    }
+}
+
+static uint64_t stack_pointer(struct engine_bt *bt)
+{
+    struct vcpu *v = bt->v;
+
+    if (bt->reset_stack || !v->scratch[SCRATCH_TC_RSP]) {
+        bt->reset_stack = false;
+        return v->host_stack;
+    }
+    return v->scratch[SCRATCH_TC_RSP];
+}
+
+/* Chains the exit at `site` to the TU for v->eip, if that may be. */
+static void chain(struct engine_bt *bt, uint32_t site, uint32_t generation)
+{
+    struct vcpu *v = bt->v;
+    struct tu *tu = find_tu(bt);
+    struct tu *from;
+
+    /* the exit is stale if finding the TU flushed the cache */
+    if (!tu || generation != codecache_generation(bt->cc))
+        return;
+    from = codecache_find_pc(bt->cc, codecache_base(bt->cc) + site);
+    if (!from)
+        return;
+    if (((from->eip ^ v->eip) & PAGE_MASK) == 0 && !tu->gpa2 && !from->gpa2)
+        codecache_link(bt->cc, site, tu, false);
+    else if (from->global && tu->global)
+        codecache_link(bt->cc, site, tu, true);
+    else
+        codecache_redirect(bt->cc, site, EXIT_CODE_REL32,
+                           bt->stubs->dispatch);
+}
+
+/* attention: true if the loop may go on, false if the caller is wanted. */
+static bool handle_attention(struct engine_bt *bt, bool *past_poll)
+{
+    struct vcpu *v = bt->v;
+
+    __atomic_store_n(&v->attention, 0, __ATOMIC_SEQ_CST);
+    if (v->intr_shadow) { /* one more TU, entered past its poll */
+        v->intr_shadow = false;
+        __atomic_store_n(&v->attention, 1, __ATOMIC_SEQ_CST);
+        *past_poll = true;
+        return true;
+    }
+    if (!vcpu_interrupt_deliverable(v))
+        return false;
+    vcpu_deliver_interrupt(v);
+    return true;
+}
+
+static enum engine_exit handle_events(struct engine_bt *bt)
+{
+    struct vcpu *v = bt->v;
+    uint32_t events = v->events;
+
+    v->events = 0;
+    v->intr_shadow = false;
+    if (events & EVENT_HALT) {
+        stat_inc(EXIT_HALT);
+        return ENGINE_HALTED;
+    }
+    return events & EVENT_TRIPLE_FAULT ? ENGINE_TRIPLE_FAULT : ENGINE_FAILED;
+}
+
+static void handle_exit(struct engine_bt *bt, enum tc_exit why,
+                        uint32_t generation)
+{
+    struct vcpu *v = bt->v;
+
+    switch (why) {
+    case TC_EXIT_CHAIN:
+        stat_inc(EXIT_CHAIN);
+        if (!v->mode_dirty)
+            chain(bt, (uint32_t)v->exit_info[EXIT_INFO_SITE], generation);
+        break;
+    case TC_EXIT_LOOKUP:
+        stat_inc(EXIT_LOOKUP);
+        break;
+    case TC_EXIT_EVENT:
+        stat_inc(EXIT_EVENT);
+        break;
+    case TC_EXIT_STEP:
+        bt->step_due = true;
+        break;
+    }
+}
+
+static void enter_tu(struct engine_bt *bt, struct tu *tu, bool past_poll)
+{
+    struct vcpu *v = bt->v;
+    uint64_t pc = codecache_entry(bt->cc, tu) + (past_poll ? tu->poll_len : 0);
+    uint32_t generation = codecache_generation(bt->cc);
+
+    codecache_jump_set(bt->cc, v->context, v->eip, tu);
+    bt_load_window(bt);
+    log_event(EXEC, "eip=%08x mode=%02x", v->eip, bt->mode);
+    if (log_on(CPU))
+        vcpu_dump(v);
+    handle_exit(bt,
+                ((enter_fn *)(uintptr_t)bt->stubs->enter)(v, pc,
+                                                          stack_pointer(bt)),
+                generation);
+}
+
+static enum engine_exit run(struct engine *engine)
+{
+    struct engine_bt *bt = (struct engine_bt *)engine;
+    struct vcpu *v = bt->v;
+
+    for (;;) {
+        bool past_poll = false;
+        struct tu *tu;
+
+        if (v->events)
+            return handle_events(bt);
+        if (bt->step_due) {
+            bt->step_due = false;
+            if (v->eflags_sys & EFL_TF)
+                vcpu_single_step_trap(v);
+        }
+        if (__atomic_load_n(&v->attention, __ATOMIC_SEQ_CST) &&
+            !handle_attention(bt, &past_poll))
+            return ENGINE_KICKED;
+        if (v->mode_dirty)
+            bt_refresh(bt);
+        tu = find_tu(bt);
+        if (tu && !v->mode_dirty)
+            enter_tu(bt, tu, past_poll);
+        else if (bt->refused)
+            return ENGINE_FAILED;
+    }
+}
+
+static void reset(struct engine *engine)
+{
+    struct engine_bt *bt = (struct engine_bt *)engine;
+
+    flush(bt);
+    bt->v->mode_dirty = true;
+    bt->step_due = false;
+}
+
+static void destroy(struct engine *engine)
+{
+    struct engine_bt *bt = (struct engine_bt *)engine;
+
+    host_fault_remove(bt);
+    if (bt->translator)
+        translator_destroy(bt->translator);
+    if (bt->cc)
+        codecache_destroy(bt->cc);
+    if (bt->stack)
+        munmap(bt->stack, STACK_BYTES + PAGE_SIZE);
+    bt->v->engine = NULL;
+    free(bt);
+}
+
+/* --- creation ------------------------------------------------------------ */
+
+static bool host_has_bmi2(const struct bt_options *options)
+{
+    unsigned a, b, c, d;
+
+    return !(options->host_hide & HOST_BMI2) &&
+           __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 8 & 1);
+}
+
+static bool host_has_fsgsbase(const struct bt_options *options)
+{
+    return !(options->host_hide & HOST_FSGSBASE) &&
+           (getauxval(AT_HWCAP2) & AT_HWCAP2_FSGSBASE);
+}
+
+static bool make_stack(struct engine_bt *bt)
+{
+    bt->stack = mmap(NULL, STACK_BYTES + PAGE_SIZE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (bt->stack == MAP_FAILED) {
+        bt->stack = NULL;
+        return false;
+    }
+    return mprotect(bt->stack, PAGE_SIZE, PROT_NONE) == 0;
+}
+
+/* The top slot returns to the stub for returns nobody paired. */
+static void prime_stack(struct engine_bt *bt)
+{
+    uint64_t *top =
+        (uint64_t *)(void *)(bt->stack + PAGE_SIZE + STACK_BYTES - 64);
+
+    *top = bt->stubs->ret_miss;
+    bt->v->host_stack = (uint64_t)(uintptr_t)top;
+}
+
+static bool make_parts(struct engine_bt *bt)
+{
+    struct codecache_events events = {trace_frame, bt};
+    struct runtime_calls calls;
+    struct translator_options options = {
+        .insn_max = bt->options.tu_max,
+        .chain = !bt->options.no_chain,
+        .checked_all = bt->options.checked_all,
+        .bmi2 = host_has_bmi2(&bt->options),
+    };
+    size_t size = bt->options.tc_size ? bt->options.tc_size : TC_DEFAULT;
+
+    fill_calls(&calls);
+    bt->cc = codecache_create(size < TC_MIN ? TC_MIN : size,
+                              (gfn_t)(mmu_ram_size(bt->mmu) >> PAGE_SHIFT),
+                              &events);
+    if (!bt->cc || !make_stack(bt))
+        return false;
+    bt->translator =
+        translator_create(bt->v, bt->mmu, bt->cc, &options, &calls);
+    return bt->translator != NULL;
+}
+
+struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
+                                const struct bt_options *options, char *why,
+                                size_t why_size)
+{
+    struct engine_bt *bt = calloc(1, sizeof(*bt));
+    int error;
+
+    if (!bt) {
+        snprintf(why, why_size, "out of memory");
+        return NULL;
+    }
+    bt->engine = (struct engine){"bt", run, reset, destroy, vcpu};
+    bt->v = vcpu;
+    bt->mmu = mmu;
+    bt->options = *options;
+    bt->fsgsbase = host_has_fsgsbase(options);
+    vcpu->engine = bt;
+    if (!make_parts(bt)) {
+        snprintf(why, why_size, "cannot make the code cache: %s",
+                 strerror(errno));
+        destroy(&bt->engine);
+        return NULL;
+    }
+    bt->stubs = translator_stubs(bt->translator);
+    vcpu->jump_cache = codecache_jump_cache(bt->cc);
+    prime_stack(bt);
+    error = host_fault_install(bt);
+    if (error) {
+        snprintf(why, why_size, "cannot handle host faults: %s",
+                 strerror(-error));
+        destroy(&bt->engine);
+        return NULL;
+    }
+    vcpu->mode_dirty = true;
+    return &bt->engine;
+}

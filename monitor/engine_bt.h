@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The software engine's inside: engine_bt.c, bt_after.c, host_fault.c. */
+#ifndef RINGFALL_MONITOR_ENGINE_BT_H
+#define RINGFALL_MONITOR_ENGINE_BT_H
+
+#include "monitor/engine.h"
+#include "shadow-mmu/mmu.h"
+#include "translator/translator.h"
+
+struct engine_bt {
+    struct engine engine;
+    struct vcpu *v;
+    struct mmu *mmu;
+    struct codecache *cc;
+    struct translator *translator;
+    const struct stubs *stubs;
+    struct bt_options options;
+
+    unsigned mode;          /* enum tu_mode bits of v->context */
+    uint64_t loaded_window; /* what gs holds */
+    bool fsgsbase;          /* wrgsbase may be used */
+    bool reset_stack;       /* forget the private host stack */
+    bool step_due;          /* a TU_STEP instruction was completed */
+    bool refused;           /* the translator stopped the VM */
+
+    uint8_t *stack;         /* guard page, then STACK_BYTES */
+    unsigned tus_since_flush;
+    struct site_faults *faults; /* host_fault.c: faults per site */
+};
+
+#define STACK_BYTES 0x10000
+
+/* Recomputes mode, context, window after v->mode_dirty. */
+void bt_refresh(struct engine_bt *bt);
+/* Loads the window's base into gs if it is not there. */
+void bt_load_window(struct engine_bt *bt);
+/* struct runtime_calls.after */
+uint64_t bt_after(struct vcpu *v, uint64_t rsp, unsigned result);
+
+/* The v->engine pointer leads here. */
+static inline struct engine_bt *bt_of(struct vcpu *v)
+{
+    return v->engine;
+}
+
+/* --- host_fault.c -------------------------------------------------------- */
+/* Installs the handlers of host faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+ * SIGTRAP) on the calling thread's alternate stack; 0 or negative errno. */
+int host_fault_install(struct engine_bt *bt);
+void host_fault_remove(struct engine_bt *bt);
+/* Text of where translated code was, for the crash report. */
+void host_fault_describe(void);
+
+#endif

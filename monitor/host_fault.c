@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host faults of translated code: a signal becomes (guest eip, cause), and
+ * either is resolved here (hidden fault) or redirects the code to the stub
+ * that delivers the guest's exception (true fault). A fault anywhere else is a
+ * bug of ours and ends in a fail stop.
+ *
+ * The handler runs on an alternate stack, only ever in front of translated
+ * code, so that it may use the MMU and the code cache like a callout does.
+ */
+#include "monitor/engine_bt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+#define ALT_STACK_BYTES 0x20000
+#define WINDOW_BYTES    (1ull << 32)
+#define WINDOW_GUARD    0x10000u
+#define SITE_SLOTS      4096u
+/* A fault and a mapping cost as much as some hundred checked accesses. */
+#define SITE_FAULTS_MAX 6
+
+struct site_faults {
+    struct {
+        uint32_t gpa;
+        uint32_t count;
+    } slots[SITE_SLOTS];
+};
+
+static struct engine_bt *active;
+static void *alt_stack;
+static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+
+enum { TRAP_DE = 0, TRAP_UD = 6, TRAP_GP = 13, TRAP_PF = 14, TRAP_MF = 16,
+       TRAP_XM = 19 };
+
+/* Where translated code was when the signal came. */
+struct place {
+    struct tu *tu;
+    uint32_t eip;
+    gpa_t gpa;
+    greg_t *regs;
+    unsigned swap; /* host register + 1 that holds r8's value here */
+};
+
+/* Counts a hidden fault of a site; true if it should turn guilty. */
+static bool count_site(struct engine_bt *bt, gpa_t gpa)
+{
+    unsigned i = (unsigned)(gpa * 2654435761u >> 8) % SITE_SLOTS;
+
+    if (bt->faults->slots[i].gpa != (uint32_t)gpa) {
+        bt->faults->slots[i].gpa = (uint32_t)gpa;
+        bt->faults->slots[i].count = 0;
+    }
+    return ++bt->faults->slots[i].count >= SITE_FAULTS_MAX;
+}
+
+/* Guest state goes back to its registers before the instruction is left. */
+static void undo_swap(const struct place *p)
+{
+    int index = p->swap == 1 + RSI ? REG_RSI : REG_RDI;
+    greg_t held = p->regs[index];
+
+    if (!p->swap)
+        return;
+    p->regs[index] = p->regs[REG_R8];
+    p->regs[REG_R8] = held;
+}
+
+/* The guest's exception in v->fault is delivered at the place's eip. */
+static void deliver(struct engine_bt *bt, const struct place *p)
+{
+    undo_swap(p);
+    p->regs[REG_R10] = p->eip;
+    p->regs[REG_RIP] = (greg_t)bt->stubs->fault;
+}
+
+/* The site is translated anew, in another form; the instruction restarts. */
+static void retranslate(struct engine_bt *bt, const struct place *p,
+                        enum guilt guilt)
+{
+    translator_accuse(bt->translator, p->gpa, guilt);
+    log_event(MMU, "guilty eip=%08x gpa=%08llx form=%u", p->eip,
+              (unsigned long long)p->gpa, guilt);
+    codecache_kill(bt->cc, p->tu);
+    undo_swap(p);
+    p->regs[REG_R8] = p->eip;
+    p->regs[REG_RIP] = (greg_t)bt->stubs->dispatch;
+}
+
+static void page_fault(struct engine_bt *bt, const struct place *p,
+                       gva_t gva)
+{
+    bool write = p->regs[REG_ERR] & 2;
+    enum mem_flags flags = (write ? MEM_WRITE : MEM_READ) |
+                           (bt->mode & TU_USER ? MEM_USER : MEM_READ);
+
+    switch (mmu_fault(bt->mmu, gva, flags)) {
+    case MMU_FILLED:
+        stat_inc(HIDDEN_FAULTS);
+        bt_load_window(bt);
+        if (count_site(bt, p->gpa))
+            retranslate(bt, p, GUILT_CHECKED);
+        break;
+    case MMU_GUEST_FAULT:
+        stat_inc(TRUE_FAULTS);
+        deliver(bt, p);
+        break;
+    case MMU_SLOW_ONLY:
+        stat_inc(HIDDEN_FAULTS);
+        retranslate(bt, p, GUILT_CHECKED);
+        break;
+    }
+}
+
+/* False: no idea what this is. */
+static bool handle_page_fault(struct engine_bt *bt, const struct place *p,
+                              uint64_t address)
+{
+    uint64_t offset = address - bt->v->window;
+
+    if (address - SEGMENT_POISON < PAGE_SIZE) {
+        retranslate(bt, p, GUILT_SEGMENT);
+        return true;
+    }
+    if (offset < WINDOW_BYTES) {
+        page_fault(bt, p, (gva_t)offset);
+        return true;
+    }
+    /* an operand that wraps at 4 GiB reaches into the guard */
+    if (offset - WINDOW_BYTES < WINDOW_GUARD) {
+        retranslate(bt, p, GUILT_CHECKED);
+        return true;
+    }
+    return false;
+}
+
+/* The private host stack is full: forget it (returns fall back to lookups).
+ * A stub keeps the return address it was called with. */
+static void reset_host_stack(struct engine_bt *bt, greg_t *regs, bool in_stub)
+{
+    uint64_t *top = (uint64_t *)(uintptr_t)bt->v->host_stack;
+
+    stat_inc(HOST_STACK_RESETS);
+    if (in_stub)
+        *--top = *(uint64_t *)(uintptr_t)regs[REG_RSP];
+    regs[REG_RSP] = (greg_t)(uintptr_t)top;
+}
+
+static bool find_place(struct engine_bt *bt, uint64_t pc, greg_t *regs,
+                       struct place *p)
+{
+    const struct side_entry *side;
+
+    p->regs = regs;
+    p->tu = codecache_find_pc(bt->cc, pc);
+    if (!p->tu)
+        return false;
+    side = codecache_side(bt->cc, p->tu, pc);
+    if (!side)
+        return false;
+    p->eip = p->tu->eip + side->guest_off;
+    p->gpa = p->tu->gpa + side->guest_off;
+    p->swap = side->swap;
+    return true;
+}
+
+/* Resolves a fault of translated code; false: it was none. */
+static bool handle(struct engine_bt *bt, greg_t *regs, uint64_t address)
+{
+    uint64_t pc = (uint64_t)regs[REG_RIP];
+    bool guard = address - (uint64_t)(uintptr_t)bt->stack < PAGE_SIZE;
+    struct place p;
+
+    if (!codecache_owns_pc(bt->cc, pc))
+        return false;
+    stat_inc(HOST_SIGNALS);
+    if (regs[REG_TRAPNO] == TRAP_PF && guard) {
+        reset_host_stack(bt, regs, !codecache_find_pc(bt->cc, pc));
+        return true;
+    }
+    if (!find_place(bt, pc, regs, &p))
+        return false;
+    if (regs[REG_TRAPNO] == TRAP_PF)
+        return handle_page_fault(bt, &p, address);
+    switch (regs[REG_TRAPNO]) {
+    case TRAP_DE:
+    case TRAP_UD:
+    case TRAP_MF:
+    case TRAP_XM:
+        bt->v->fault =
+            (struct guest_fault){.vector = (uint8_t)regs[REG_TRAPNO]};
+        break;
+    case TRAP_GP:
+        bt->v->fault = (struct guest_fault){VEC_GP, true, 0, 0};
+        break;
+    default:
+        return false;
+    }
+    deliver(bt, &p);
+    return true;
+}
+
+static void on_signal(int signal, siginfo_t *info, void *context)
+{
+    greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
+    int saved = errno;
+
+    if (active && info->si_code > 0 && handle(active, regs, address)) {
+        errno = saved;
+        return;
+    }
+    active = NULL;
+    FAIL_STOP("signal %d at pc=%llx address=%llx trap=%lld error=%llx", signal,
+              (unsigned long long)regs[REG_RIP], (unsigned long long)address,
+              (long long)regs[REG_TRAPNO], (unsigned long long)regs[REG_ERR]);
+}
+
+void host_fault_describe(void)
+{
+}
+
+int host_fault_install(struct engine_bt *bt)
+{
+    struct sigaction action = {.sa_sigaction = on_signal,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    stack_t stack = {.ss_size = ALT_STACK_BYTES};
+
+    bt->faults = calloc(1, sizeof(*bt->faults));
+    alt_stack = mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!bt->faults || alt_stack == MAP_FAILED)
+        return -ENOMEM;
+    stack.ss_sp = alt_stack;
+    if (sigaltstack(&stack, NULL) != 0)
+        return -errno;
+    sigemptyset(&action.sa_mask);
+    for (unsigned i = 0; i < ARRAY_SIZE(fault_signals); i++) {
+        if (sigaction(fault_signals[i], &action, NULL) != 0)
+            return -errno;
+    }
+    active = bt;
+    return 0;
+}
+
+void host_fault_remove(struct engine_bt *bt)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE};
+
+    if (active == bt)
+        active = NULL;
+    if (alt_stack) {
+        for (unsigned i = 0; i < ARRAY_SIZE(fault_signals); i++)
+            signal(fault_signals[i], SIG_DFL);
+        sigaltstack(&none, NULL);
+        munmap(alt_stack, ALT_STACK_BYTES);
+        alt_stack = NULL;
+    }
+    free(bt->faults);
+    bt->faults = NULL;
+}
