@@ -55,7 +55,8 @@ static void world_mmu_load_cr3(struct vcpu *v)
 
 static void world_mmu_mode_changed(struct vcpu *v)
 {
-    mmu_flush(v->mmu);
+    if (v->mmu) /* the reset that creates the vcpu comes before its MMU */
+        mmu_flush(v->mmu);
 }
 
 static uint64_t world_phys_read64(struct vcpu *v, gpa_t gpa)
