@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random guests against the naive walker. Page tables with random bits, shared
+ * between address spaces; accesses through windows, the inline soft TLB, the
+ * memory functions and fetch, at both privileges; traces; all the while tables
+ * change and the guest invalidates only what the manual asks it to. Every
+ * access must have the outcome, the bytes, the A and D bits and the events a
+ * CPU without any cache would give; what may be stale by the manual is not
+ * accessed. The seed is printed; MMU_FUZZ_SEED and MMU_FUZZ_STEPS override.
+ */
+#include "test_mmu.h"
+
+#include <time.h>
+
+#define RAM_SIZE (8u << 20)
+#define SPACES   4u
+#define TABLES   6u /* page tables, shared at random by the spaces */
+#define SLOTS    3u /* regions with page tables or large pages */
+#define PAGES    8u /* pages used of each region */
+
+#define ROOTS_AT  0x10000u
+#define DIRS_AT   0x20000u
+#define TABLES_AT 0x30000u
+#define FRAME(n)  (0x100000u + (n)*PAGE_SIZE)
+#define FRAMES    48u
+
+static uint64_t random_state;
+
+static uint32_t rnd(uint32_t below)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint32_t)((random_state >> 20) % below);
+}
+
+static enum paging paging;
+static unsigned space;
+/* What a TLB might still remember otherwise: not accessed until told. */
+enum stale { FRESH, STALE_LOCAL, STALE_GLOBAL };
+static uint8_t stale[SLOTS][PAGES];
+static bool was_global[SLOTS][PAGES];
+static unsigned traced[FRAMES];
+static struct {
+    unsigned filled, faulted, slow, hits;
+} tally;
+
+static bool pae(void)
+{
+    return paging >= PAGING_PAE;
+}
+
+/* Pages 0-3 and 12-15 of a region: two lines of a two-level table apart. */
+static unsigned page_index(unsigned page)
+{
+    return page < PAGES / 2 ? page : 40 + page;
+}
+
+static gva_t page_gva(unsigned slot, unsigned page)
+{
+    static const gva_t bases[SLOTS] = {0x00400000, 0x40c00000, 0xc0000000};
+
+    return bases[slot] + page_index(page) * PAGE_SIZE;
+}
+
+static uint32_t root_of(unsigned s)
+{
+    return ROOTS_AT + s * PAGE_SIZE;
+}
+
+/* Where the PDE of a slot lies. */
+static gpa_t pde_at(unsigned s, unsigned slot)
+{
+    gva_t gva = page_gva(slot, 0);
+
+    if (!pae())
+        return root_of(s) + (gva >> 22) * 4;
+    return DIRS_AT + (s * 4 + (gva >> 30)) * PAGE_SIZE + (gva >> 21 & 511) * 8;
+}
+
+static void put(gpa_t at, uint64_t entry)
+{
+    if (pae())
+        *table64(at) = entry;
+    else
+        *table32(at) = (uint32_t)entry;
+}
+
+static uint64_t random_bits(void)
+{
+    static const uint64_t odds[] = {PTE_RW, PTE_US, PTE_A, PTE_D};
+    uint64_t bits = rnd(12) ? PTE_P : 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(odds); i++)
+        if (rnd(4))
+            bits |= odds[i];
+    bits |= (uint64_t)rnd(8) << 9;
+    if (!rnd(3))
+        bits |= PTE_G;
+    if (pae() && !rnd(paging == PAGING_PAE ? 60 : 5))
+        bits |= PTE_NX;
+    if (pae() && !rnd(60))
+        bits |= 1ull << (36 + rnd(27));
+    return bits;
+}
+
+static uint64_t random_pte(unsigned page)
+{
+    if (!rnd(25))
+        return 0xb8000 | random_bits();
+    if (!rnd(40))
+        return 0x7000000 | random_bits();
+    /* Often what a neighbour would be contiguous with. */
+    return FRAME(rnd(2) ? page + 8 * rnd(4) : rnd(FRAMES)) | random_bits();
+}
+
+static uint64_t random_pde(void)
+{
+    uint64_t bits = random_bits() & ~PTE_G;
+
+    if (paging != PAGING_2LEVEL && !rnd(4))
+        return bits | PTE_PS | (rnd(2) ? PTE_G : 0) | (rnd(20) ? 0 : 0x40000) |
+               (pae() && rnd(2) ? 0x200000 : 0);
+    if (!rnd(40))
+        return 0x9000000 | bits; /* a table outside RAM */
+    return (TABLES_AT + rnd(TABLES) * PAGE_SIZE) | bits;
+}
+
+/* --- what the guest does to its tables ----------------------------------- */
+/* A CPU may have cached any global translation of the space it is in, asked
+ * or not (SDM 3A 4.10.2.3); a large page's as a whole. */
+static void note_globals(void)
+{
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        for (unsigned page = 0; page < PAGES; page++)
+            if (naive_walk(page_gva(slot, page), MEM_READ).global)
+                was_global[slot][page] = true;
+}
+
+/* Everything that could use an entry about to change. */
+static void make_stale(unsigned slot, unsigned page)
+{
+    enum stale how = was_global[slot][page] ? STALE_GLOBAL : STALE_LOCAL;
+
+    if (stale[slot][page] < how)
+        stale[slot][page] = (uint8_t)how;
+}
+
+static void change_pte(void)
+{
+    unsigned table = rnd(TABLES), page = rnd(PAGES);
+    gpa_t at =
+        TABLES_AT + table * PAGE_SIZE + (page_index(page) << (pae() ? 3 : 2));
+
+    note_globals();
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        make_stale(slot, page);
+    put(at, random_pte(page));
+}
+
+static void change_pde(void)
+{
+    unsigned slot = rnd(SLOTS);
+
+    note_globals();
+    for (unsigned page = 0; page < PAGES; page++)
+        make_stale(slot, page);
+    put(pde_at(rnd(SPACES), slot), random_pde());
+}
+
+static void guest_invlpg(unsigned slot, unsigned page)
+{
+    mmu_invlpg(mmu, page_gva(slot, page) + rnd(PAGE_SIZE));
+    stale[slot][page] = FRESH;
+    was_global[slot][page] = false;
+}
+
+static void guest_load_cr3(unsigned to)
+{
+    note_globals();
+    space = to;
+    load_cr3(root_of(to));
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        for (unsigned page = 0; page < PAGES; page++) {
+            if (was_global[slot][page])
+                stale[slot][page] = STALE_GLOBAL;
+            else
+                stale[slot][page] = FRESH;
+        }
+    }
+}
+
+static void guest_flush(void)
+{
+    cpu.cr0 &= ~CR0_WP;
+    cpu.cr4 &= ~CR4_PGE;
+    paging_on(paging, root_of(space), rnd(4) ? CR0_WP : 0,
+              rnd(4) ? CR4_PGE : 0);
+    memset(stale, 0, sizeof stale);
+    memset(was_global, 0, sizeof was_global);
+}
+
+/* --- accesses ------------------------------------------------------------ */
+static bool frame_traced(gpa_t gpa)
+{
+    return gpa >= FRAME(0) && gpa < FRAME(FRAMES) &&
+           traced[(gpa - FRAME(0)) / PAGE_SIZE];
+}
+
+/* Tables must change only by change_*. */
+static bool is_table(gpa_t gpa)
+{
+    return gpa >= ROOTS_AT && gpa < FRAME(0);
+}
+
+static void *inline_lookup(gva_t gva, unsigned flags)
+{
+    struct soft_tlb_entry *e =
+        &cpu.tlb[flags & MEM_USER ? TLB_USER : TLB_SUPERVISOR]
+                [gva >> 12 & (SOFT_TLB_ENTRIES - 1)];
+    uint32_t tag = flags & MEM_WRITE ? e->tag_write : e->tag_read;
+
+    return tag == (gva & PAGE_MASK) ? (void *)(gva + e->addend) : NULL;
+}
+
+/* As generated code does it: inline, else the slow side. */
+static bool checked_byte(gva_t gva, unsigned flags, uint8_t *byte)
+{
+    uint8_t *p = inline_lookup(gva, flags);
+
+    if (p) {
+        tally.hits++;
+        ck_assert(!(flags & MEM_WRITE) || !frame_traced((gpa_t)(p - ram)));
+    } else {
+        p = mmu_slow_access(mmu, gva, 1, (enum mem_flags)flags);
+        if (!p)
+            return false;
+        tally.slow++;
+    }
+    if (flags & MEM_WRITE)
+        *p = *byte;
+    else
+        *byte = *p;
+    if (flags & MEM_WRITE)
+        mmu_slow_commit(mmu);
+    return true;
+}
+
+static bool any_byte(gva_t gva, unsigned flags, uint8_t *byte)
+{
+    bool write = flags & MEM_WRITE, user = flags & MEM_USER;
+    enum mmu_fault_result r;
+
+    switch (rnd(3)) {
+    case 0:
+        if (write)
+            return mmu_write(mmu, gva, byte, 1, (enum mem_flags)flags);
+        return mmu_read(mmu, gva, byte, 1, (enum mem_flags)flags);
+    case 1:
+        return checked_byte(gva, flags, byte);
+    default:
+        r = window_byte(gva, byte, write, user, NULL);
+        if (r == MMU_GUEST_FAULT)
+            return false;
+        if (r == MMU_FILLED) {
+            tally.filled++;
+            return true;
+        }
+        return checked_byte(gva, flags, byte);
+    }
+}
+
+static void check_io(const struct naive *n, unsigned flags, uint8_t byte)
+{
+    if (flags & MEM_WRITE) {
+        ck_assert_uint_ge(seen.mmio_writes, 1);
+        ck_assert_uint_eq(seen.mmio_value, byte);
+        ck_assert_uint_eq(seen.mmio_gpa, n->gpa);
+    } else {
+        ck_assert_uint_eq(byte, (uint8_t)mmio_pattern(n->gpa, 1));
+    }
+}
+
+static void access_byte(unsigned slot, unsigned page)
+{
+    gva_t gva = page_gva(slot, page) + rnd(PAGE_SIZE);
+    unsigned flags = (rnd(2) ? MEM_USER : 0) | (rnd(2) ? MEM_WRITE : 0);
+    struct naive n = naive_walk(gva, flags);
+    uint8_t byte = (uint8_t)rnd(256), expected;
+    bool ok;
+
+    if (n.ok && (flags & MEM_WRITE) && is_table(n.gpa))
+        return;
+    memset(&seen, 0, sizeof seen);
+    expected = n.ok && naive_is_ram(n.gpa) ? ram[n.gpa] : 0;
+    if (flags & MEM_WRITE)
+        expected = byte;
+    ok = any_byte(gva, flags, &byte);
+    ck_assert_uint_eq(ok, n.ok);
+    if (!ok) {
+        tally.faulted++;
+        check_fault(&n, gva);
+    } else if (!naive_is_ram(n.gpa)) {
+        check_io(&n, flags, byte);
+    } else {
+        ck_assert_uint_eq(byte, expected);
+        ck_assert_uint_eq(ram[n.gpa], expected);
+        if ((flags & MEM_WRITE) && frame_traced(n.gpa)) {
+            ck_assert_uint_eq(seen.writes, 1);
+            ck_assert_uint_eq(seen.gpa, n.gpa);
+            ck_assert_uint_eq(seen.len, 1);
+        } else {
+            ck_assert_uint_eq(seen.writes, 0);
+        }
+    }
+    check_entries(&n);
+}
+
+/* Fetched pages by identity: what a lookup by linear address would find. */
+static struct {
+    uint32_t epoch;
+    gpa_t gpa;
+} found[2][SPACES][SLOTS][PAGES];
+
+static void fetch_page(unsigned slot, unsigned page)
+{
+    unsigned flags = rnd(2) ? MEM_USER : 0;
+    bool user = flags;
+    gva_t gva = page_gva(slot, page);
+    struct naive n = naive_walk(gva, flags | MEM_FETCH);
+    uint32_t epoch = user ? mmu_user_epoch(mmu) : mmu_kernel_epoch(mmu);
+    struct mmu_fetch out;
+    enum mmu_fault_result r;
+
+    /* Whatever is found under a living identity must be true still. */
+    for (unsigned s = 0; s < SPACES; s++) {
+        if (found[user][s][slot][page].epoch == epoch) {
+            ck_assert(n.ok);
+            ck_assert_uint_eq(found[user][s][slot][page].gpa, n.gpa);
+        }
+    }
+    r = mmu_fetch(mmu, gva, (enum mem_flags)flags, &out);
+    ck_assert_uint_eq(r == MMU_GUEST_FAULT, !n.ok);
+    if (!n.ok) {
+        check_fault(&n, gva);
+    } else {
+        ck_assert_uint_eq(r == MMU_FILLED, naive_is_ram(n.gpa));
+    }
+    if (r == MMU_FILLED) {
+        ck_assert_uint_eq(out.gpa, n.gpa);
+        ck_assert_uint_eq(out.global, n.global);
+        found[user][space][slot][page].epoch =
+            user ? mmu_user_epoch(mmu) : mmu_kernel_epoch(mmu);
+        found[user][space][slot][page].gpa = n.gpa;
+    }
+    check_entries(&n);
+}
+
+static void toggle_trace(void)
+{
+    unsigned n = rnd(FRAMES);
+
+    if (traced[n] && rnd(2)) {
+        traced[n]--;
+        mmu_trace_code(mmu, FRAME(n) >> 12, false);
+    } else if (traced[n] < 3) {
+        traced[n]++;
+        mmu_trace_code(mmu, FRAME(n) >> 12, true);
+    }
+}
+
+static void step(void)
+{
+    unsigned slot = rnd(SLOTS), page = rnd(PAGES), what = rnd(100);
+
+    if (what < 8) {
+        change_pte();
+    } else if (what < 10) {
+        change_pde();
+    } else if (what < 16) {
+        guest_load_cr3(rnd(3) ? rnd(SPACES) : space);
+    } else if (what < 17) {
+        guest_flush();
+    } else if (what < 21) {
+        guest_invlpg(slot, page);
+    } else if (what < 24) {
+        toggle_trace();
+    } else {
+        if (stale[slot][page] != FRESH) {
+            if (rnd(2))
+                return;
+            guest_invlpg(slot, page);
+        }
+        if (what < 34)
+            fetch_page(slot, page);
+        else
+            access_byte(slot, page);
+    }
+}
+
+static void fuzz(enum paging mode, unsigned max_mappings, unsigned drop)
+{
+    const struct mmu_config config = {.ram_size = RAM_SIZE,
+                                      .windows = true,
+                                      .max_windows = 3,
+                                      .max_mappings = max_mappings,
+                                      .window_drop = drop};
+    const char *seed = getenv("MMU_FUZZ_SEED");
+    const char *count = getenv("MMU_FUZZ_STEPS");
+    unsigned steps = count ? (unsigned)strtoul(count, NULL, 0) : 40000;
+
+    random_state = seed ? strtoull(seed, NULL, 0)
+                        : ((uint64_t)time(NULL) << 16 | mode << 8 | drop) + 1;
+    printf("mode=%u mappings=%u drop=%u MMU_FUZZ_SEED=%#llx\n", mode,
+           max_mappings, drop, (unsigned long long)random_state);
+    fflush(stdout);
+    machine_start_with(&config);
+    paging = mode;
+    space = 0;
+    memset(stale, 0, sizeof stale);
+    memset(was_global, 0, sizeof was_global);
+    memset(traced, 0, sizeof traced);
+    memset(found, 0, sizeof found);
+    memset(&tally, 0, sizeof tally);
+    for (unsigned i = 0; i < RAM_SIZE - FRAME(0); i += 4)
+        *(uint32_t *)(ram + FRAME(0) + i) = rnd(UINT32_MAX);
+    for (unsigned s = 0; s < SPACES; s++) {
+        for (unsigned i = 0; pae() && i < 4; i++)
+            table64(root_of(s))[i] = (DIRS_AT + (s * 4 + i) * PAGE_SIZE) | 1;
+        for (unsigned slot = 0; slot < SLOTS; slot++)
+            put(pde_at(s, slot), (TABLES_AT + rnd(TABLES) * PAGE_SIZE) | 0x27);
+    }
+    guest_flush();
+    for (unsigned i = 0; i < 200; i++)
+        change_pte();
+    guest_flush();
+    for (unsigned i = 0; i < steps; i++) {
+        step();
+        if (i % 1000 == 0)
+            check_windows();
+    }
+    check_windows();
+    /* A run that only faults would prove nothing. */
+    ck_assert_uint_gt(tally.filled, steps / 50);
+    ck_assert_uint_gt(tally.faulted, steps / 50);
+    ck_assert_uint_gt(tally.slow, steps / 50);
+    ck_assert_uint_gt(tally.hits, steps / 500);
+    machine_stop();
+}
+
+START_TEST(two_level_guests_see_a_cpu)
+{
+    fuzz(PAGING_2LEVEL, 0, 0);
+}
+END_TEST
+
+START_TEST(pse_guests_see_a_cpu)
+{
+    fuzz(PAGING_PSE, 0, 0);
+}
+END_TEST
+
+START_TEST(pae_guests_see_a_cpu)
+{
+    fuzz(PAGING_PAE, 0, 0);
+}
+END_TEST
+
+START_TEST(pae_nx_guests_see_a_cpu)
+{
+    fuzz(PAGING_PAE_NX, 0, 0);
+}
+END_TEST
+
+START_TEST(guests_do_not_notice_a_small_budget)
+{
+    fuzz(PAGING_PSE, 16, 0);
+    fuzz(PAGING_PAE_NX, 20, 0);
+}
+END_TEST
+
+START_TEST(guests_do_not_notice_dropped_windows)
+{
+    fuzz(PAGING_PAE_NX, 0, 7);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("mmu-fuzz");
+    TCase *t = tcase_create("fuzz");
+
+    tcase_set_timeout(t, 300);
+    tcase_add_test(t, two_level_guests_see_a_cpu);
+    tcase_add_test(t, pse_guests_see_a_cpu);
+    tcase_add_test(t, pae_guests_see_a_cpu);
+    tcase_add_test(t, pae_nx_guests_see_a_cpu);
+    tcase_add_test(t, guests_do_not_notice_a_small_budget);
+    tcase_add_test(t, guests_do_not_notice_dropped_windows);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+TEST_MAIN()
