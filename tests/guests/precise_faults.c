@@ -174,8 +174,6 @@ static void control(void)
     check_precise("ret", run_user, &c, USER_SNIPPET("ret"), 0, EXC_PF, 4);
     check_precise("ret imm", run_user, &c, USER_SNIPPET("ret $8"), 0, EXC_PF,
                   4);
-    check_precise("lret", run_user, &c, USER_SNIPPET("lret"), 0, EXC_PF, 4);
-    check_precise("iret", run_user, &c, USER_SNIPPET("iret"), 0, EXC_PF, 4);
     check_precise("popf", run_user, &c, USER_SNIPPET("popf"), 0, EXC_PF, 4);
     check_precise("pop ds", run_user, &c, USER_SNIPPET("popl %ds"), 0, EXC_PF,
                   4);

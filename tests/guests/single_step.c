@@ -101,6 +101,9 @@ void guest_main(void)
               "xchgl %eax, (%esp)",
               12, 1, 2, 3, 4, 8, 9, 12);
 
+    STEPS_ARE("a_load_of_ss_holds_its_trap_back", &c,
+              "movl %ss, %eax\n movl %eax, %ss\n nop\n nop", 6, 2, 5, 6);
+
     /* popf that sets TF: the first trap comes after the next instruction */
     steps = 0;
     range_start = 0;
