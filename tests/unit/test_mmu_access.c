@@ -29,8 +29,8 @@ static void start(void)
 /* The inline lookup of generated code. */
 static void *inline_lookup(gva_t gva, bool write, bool user)
 {
-    struct soft_tlb_entry *e =
-        &cpu.tlb[user ? TLB_USER : TLB_SUPERVISOR][gva >> 12 & 511];
+    struct soft_tlb_entry *e = &cpu.tlb[user ? TLB_USER : TLB_SUPERVISOR]
+                                       [gva >> 12 & (SOFT_TLB_ENTRIES - 1)];
     uint32_t tag = write ? e->tag_write : e->tag_read;
 
     return tag == (gva & PAGE_MASK) ? (void *)(gva + e->addend) : NULL;

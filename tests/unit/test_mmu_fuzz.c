@@ -155,7 +155,12 @@ static void change_pte(void)
     note_globals();
     for (unsigned slot = 0; slot < SLOTS; slot++)
         make_stale(slot, page);
-    put(at, random_pte(page));
+    /* Often only aged, cleaned or write-protected. */
+    if (rnd(2))
+        put(at, naive_fetch(at, pae() ? 8 : 4) &
+                    ~(uint64_t)(PTE_A << rnd(2) | PTE_RW * !rnd(4)));
+    else
+        put(at, random_pte(page));
 }
 
 static void change_pde(void)
