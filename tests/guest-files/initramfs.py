@@ -4,7 +4,7 @@
 usage: initramfs.py base|tests GUEST-FOLDER TARGET
 
 `base` is busybox, /init and the kernel modules; `tests` is base followed by
-the test programs, the guest-side test scripts and the shared C library.
+the test programs and the shared C library.
 """
 
 import os
@@ -14,7 +14,6 @@ import sys
 import cpio
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-GUEST_SCRIPTS = os.path.join(HERE, "..", "linux", "guest")
 # Debian's i386 C library as the host's compiler links against it.
 LIBRARIES = "/usr/lib32"
 LOADER = "ld-linux.so.2"
@@ -71,8 +70,6 @@ def build_tests(guest, target):
     with open(os.path.join(programs, "names"), encoding="utf-8") as names:
         for name in names.read().split():
             archive.link("tests/" + name, "many")
-    for name in sorted(os.listdir(GUEST_SCRIPTS)):
-        archive.copy("tests/" + name, os.path.join(GUEST_SCRIPTS, name), 0o755)
     extra = target + ".part"
     archive.write(extra)
     cpio.concatenate(target, [os.path.join(guest, "initramfs.cpio.gz"), extra])

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import os
 import shlex
+import shutil
 import sys
 import time
 
@@ -123,6 +124,12 @@ def machine(vmm, flavour, options):
     return command
 
 
+def is_qemu(vmm):
+    """Is it QEMU itself, and not our program under that name?"""
+    program = shutil.which(shlex.split(vmm)[0]) or ""
+    return os.path.basename(os.path.realpath(program)).startswith("qemu-")
+
+
 def reference_warnings(flavour, options):
     """The warnings this kernel has under QEMU, from a run kept for as long
     as the kernel, the archive and the steps stay the same."""
@@ -139,7 +146,7 @@ def reference_warnings(flavour, options):
             return set(source.read().splitlines())
     print(f"==> {flavour} under QEMU, for its kernel log", flush=True)
     boot = boot_once(f"reference {flavour}", machine(QEMU, flavour, options),
-                     options, steps.QUIET_STEPS)
+                     options, steps.SHORT_STEPS)
     if boot.failed:
         raise ConsoleError("QEMU's own run failed: " + ", ".join(boot.failed))
     os.makedirs(folder, exist_ok=True)
@@ -152,7 +159,7 @@ def reference_warnings(flavour, options):
 def run_flavour(flavour, options):
     """All repeats with one kernel; how many checks passed and failed."""
     passed = failed = 0
-    wanted = {"all": steps.ALL_STEPS, "short": steps.QUIET_STEPS,
+    wanted = {"all": steps.all_steps(is_qemu(options.vmm)), "short": steps.SHORT_STEPS,
               "boot": []}[options.steps]
     allowed = None
     if wanted:

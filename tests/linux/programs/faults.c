@@ -133,8 +133,6 @@ CODE(null_ss, "xor %eax, %eax", "mov %eax, %ss")
 CODE(bad_ss, "mov $0xfffb, %eax", "mov %eax, %ss")
 CODE(far_null, "nop", "ljmp $0, $0")
 CODE(far_bad, "nop", "lcall $0xfffb, $0")
-CODE(null_data, "push %es; xor %eax, %eax; mov %eax, %es",
-     "mov %es:(%esp), %eax")
 CODE(iret_bad, "pushf; pushl $0xfffb; pushl $0", "iret")
 CODE(alignment, "pushf; orl $0x40000, (%esp); mov $0x30000001, %ebx; popf",
      "mov (%ebx), %eax")
@@ -232,7 +230,6 @@ static const struct fault faults[] = {
     PROTECTION(bad_ss, 0xfff8),
     PROTECTION(far_null, 0),
     PROTECTION(far_bad, 0xfff8),
-    PROTECTION(null_data, 0),
     PROTECTION(iret_bad, 0xfff8),
     PROTECTION(sse_unaligned, 0),
     OTHER(alignment, at_alignment, SIGBUS, BUS_ADRALN, 17),

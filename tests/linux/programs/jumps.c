@@ -28,8 +28,7 @@ static NOINLINE unsigned ackermann(unsigned m, unsigned n)
 {
     if (m == 0)
         return n + 1;
-    return n == 0 ? ackermann(m - 1, 1)
-                  : ackermann(m - 1, ackermann(m, n - 1));
+    return n == 0 ? ackermann(m - 1, 1) : ackermann(m - 1, ackermann(m, n - 1));
 }
 
 static void recursion(void)
@@ -101,25 +100,46 @@ __asm__(".text\n"
 static NOINLINE unsigned table(unsigned n, unsigned x)
 {
     switch (n % 12) {
-    case 0: return x + 1;
-    case 1: return x * 3;
-    case 2: return x ^ 0x55;
-    case 3: return x - 9;
-    case 4: return x << 3;
-    case 5: return x >> 2;
-    case 6: return ~x;
-    case 7: return x | 0x100;
-    case 8: return x & 0xffff;
-    case 9: return -x;
-    case 10: return x / 3;
-    default: return x % 1000;
+    case 0:
+        return x + 1;
+    case 1:
+        return x * 3;
+    case 2:
+        return x ^ 0x55;
+    case 3:
+        return x - 9;
+    case 4:
+        return x << 3;
+    case 5:
+        return x >> 2;
+    case 6:
+        return ~x;
+    case 7:
+        return x | 0x100;
+    case 8:
+        return x & 0xffff;
+    case 9:
+        return -x;
+    case 10:
+        return x / 3;
+    default:
+        return x % 1000;
     }
 }
 
 typedef unsigned function(unsigned);
-static NOINLINE unsigned add_one(unsigned x) { return x + 1; }
-static NOINLINE unsigned times_five(unsigned x) { return x * 5; }
-static NOINLINE unsigned mix(unsigned x) { return x ^ (x >> 7); }
+static NOINLINE unsigned add_one(unsigned x)
+{
+    return x + 1;
+}
+static NOINLINE unsigned times_five(unsigned x)
+{
+    return x * 5;
+}
+static NOINLINE unsigned mix(unsigned x)
+{
+    return x ^ (x >> 7);
+}
 
 static void indirect(void)
 {
@@ -129,7 +149,7 @@ static void indirect(void)
     for (unsigned i = 0; i < 100000; i++) {
         x = functions[(i * 7 + x % 3) % 5](x);
         unsigned which = (i * 7 + wanted % 3) % 5;
-        wanted = which == 1 ? wanted * 5
+        wanted = which == 1                 ? wanted * 5
                  : which == 2 || which == 4 ? wanted ^ (wanted >> 7)
                                             : wanted + 1;
         EXPECT_EQUAL(x, wanted);
@@ -137,8 +157,9 @@ static void indirect(void)
     unsigned total = 0;
     for (unsigned i = 0; i < 12; i++)
         total = total * 31 + table(i, 1000 + i);
-    unsigned hand[12] = {1001, 3003, 1002 ^ 0x55, 994, 1004 << 3, 1005 >> 2,
-                         ~1006u, 1007 | 0x100, 1008, -1009u, 336, 11};
+    unsigned hand[12] = {1001,      3003,      1002 ^ 0x55, 994,
+                         1004 << 3, 1005 >> 2, ~1006u,      1007 | 0x100,
+                         1008,      -1009u,    336,         11};
     unsigned by_hand = 0;
     for (unsigned i = 0; i < 12; i++)
         by_hand = by_hand * 31 + hand[i];

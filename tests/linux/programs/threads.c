@@ -21,9 +21,8 @@ static pthread_barrier_t barrier;
 static void count_wide(void)
 {
     uint64_t old = __atomic_load_n(&wide_count, __ATOMIC_SEQ_CST);
-    while (!__atomic_compare_exchange_n(&wide_count, &old,
-                                        old + 0x100000001ull, 0,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    while (!__atomic_compare_exchange_n(&wide_count, &old, old + 0x100000001ull,
+                                        0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         ;
 }
 
@@ -61,8 +60,8 @@ static void counting(void)
     pthread_t threads[THREADS];
     pthread_barrier_init(&barrier, NULL, THREADS);
     for (uintptr_t i = 0; i < THREADS; i++)
-        EXPECT_EQUAL(pthread_create(&threads[i], NULL, counter,
-                                    (void *)(i + 10)), 0);
+        EXPECT_EQUAL(
+            pthread_create(&threads[i], NULL, counter, (void *)(i + 10)), 0);
     for (uintptr_t i = 0; i < THREADS; i++) {
         void *result = NULL;
         EXPECT_EQUAL(pthread_join(threads[i], &result), 0);

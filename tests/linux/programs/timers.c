@@ -19,7 +19,9 @@ static void on_tick(int number UNUSED)
     volatile double x = 1.0 + ticks;
     x = sqrt(x) * 3.0;
     __asm__ volatile("pcmpeqd %%xmm7, %%xmm7; pcmpeqd %%xmm0, %%xmm0; std; cld"
-                     : : : "xmm0", "xmm7", "cc");
+                     :
+                     :
+                     : "xmm0", "xmm7", "cc");
     ticks++;
 }
 
