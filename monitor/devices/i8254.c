@@ -376,7 +376,10 @@ static void set_gate(struct channel *c, bool gate)
         c->running = false;
         c->next_count = 0;
     } else if (rising && c->count) {
-        c->start = is_periodic(c) ? now + 1 : now - c->held;
+        if (is_periodic(c))
+            c->start = now + 1;
+        else if (c->start <= now) /* else it is not even loaded yet */
+            c->start = now - c->held;
         c->running = true;
     }
     c->gate = gate;

@@ -190,6 +190,7 @@ static void receive_one(struct uart16550 *u, uint8_t byte, bool line_break)
     if (line_break)
         u->breaks |= (uint16_t)(1u << u->rx.count);
     fifo_put(&u->rx, byte);
+    u->rx_filled = vm_clock_ns();
     update_top(u);
 }
 
@@ -211,7 +212,6 @@ static void receive(void *opaque, const uint8_t *bytes, size_t count)
     for (size_t i = 0; i < count; i++)
         receive_one(u, bytes[i], false);
     gap = count * (gap < MIN_CHAR_NS ? gap : MIN_CHAR_NS);
-    u->rx_filled = vm_clock_ns();
     u->rx_not_before = u->rx_filled + gap;
     timer_arm(&u->rx_timer, u->rx_not_before);
     restart_timeout(u);
@@ -265,12 +265,15 @@ static uint8_t read_data(struct uart16550 *u)
 
 static void clear_rx(struct uart16550 *u)
 {
+    bool had = u->rx.count != 0;
+
     u->rx.count = 0;
     u->breaks = 0;
     u->lsr &= (uint8_t) ~(LSR_BI | LSR_FIFO_ERROR);
     update_top(u);
     restart_timeout(u);
-    drained(u);
+    if (had)
+        drained(u);
 }
 
 /* ---- transmitter -------------------------------------------------------- */
