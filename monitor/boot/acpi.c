@@ -57,8 +57,7 @@ enum fadt_field { /* ACPI 6.4 table 5.9 */
                   FADT_FLAGS = 112,
                   FADT_RESET_REGISTER = 116,
                   FADT_RESET_VALUE = 128,
-                  FADT_X_FACS = 132,
-                  FADT_X_DSDT = 140,
+                                FADT_X_DSDT = 140,
                   FADT_X_PM1A_EVENT = 148,
                   FADT_X_PM1A_CONTROL = 172,
                   FADT_X_PM_TIMER = 208,
@@ -148,7 +147,6 @@ static uint32_t write_fadt(struct writer *w, uint32_t facs, uint32_t dsdt)
 
     put32(fadt + FADT_FACS, facs);
     put32(fadt + FADT_DSDT, dsdt);
-    put64(fadt + FADT_X_FACS, facs);
     put64(fadt + FADT_X_DSDT, dsdt);
     put16(fadt + FADT_SCI, SCI_IRQ);
     put32(fadt + FADT_SMI_COMMAND, SMI_COMMAND);

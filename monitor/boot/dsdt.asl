@@ -90,6 +90,15 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "RINGFA", "RINGFALL", 1)
                     })
                 }
 
+                Device (MOU)
+                {
+                    Name (_HID, EisaId ("PNP0F13"))
+                    Name (_CRS, ResourceTemplate ()
+                    {
+                        IRQNoFlags () { 12 }
+                    })
+                }
+
                 Device (COM1)
                 {
                     Name (_HID, EisaId ("PNP0501"))
