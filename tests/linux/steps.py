@@ -24,6 +24,7 @@ ALARMS = re.compile(
 # seen under QEMU, in one run and not in the next.
 HOST_BUSY = re.compile(r"clocksource: Long readout interval|"
                        r"hrtimer: interrupt took|"
+                       r"APIC calibration not consistent|"
                        r"tsc: Unable to calibrate against PIT|"
                        r"sched: RT throttling activated|"
                        r"workqueue: .* hogged CPU")
@@ -258,6 +259,7 @@ def kernel_log(boot):
 # What QEMU's TCG is known to get wrong and real processors do not.
 NOT_ON_QEMU = {
     "segments": "checks no segment limits",
+    "alignment": "knows no alignment check",
 }
 
 

@@ -134,8 +134,6 @@ CODE(bad_ss, "mov $0xfffb, %eax", "mov %eax, %ss")
 CODE(far_null, "nop", "ljmp $0, $0")
 CODE(far_bad, "nop", "lcall $0xfffb, $0")
 CODE(iret_bad, "pushf; pushl $0xfffb; pushl $0", "iret")
-CODE(alignment, "pushf; orl $0x40000, (%esp); mov $0x30000001, %ebx; popf",
-     "mov (%ebx), %eax")
 CODE(step, "pushf; orl $0x100, (%esp); popf", "nop")
 CODE(x87_divide, "pushl $0x37b; fldcw (%esp); fld1; fldz; fdivrp", "fwait")
 CODE(sse_divide,
@@ -232,7 +230,6 @@ static const struct fault faults[] = {
     PROTECTION(far_bad, 0xfff8),
     PROTECTION(iret_bad, 0xfff8),
     PROTECTION(sse_unaligned, 0),
-    OTHER(alignment, at_alignment, SIGBUS, BUS_ADRALN, 17),
     OTHER(step, after_step, SIGTRAP, TRAP_TRACE, 1),
     OTHER(x87_divide, at_x87_divide, SIGFPE, FPE_FLTDIV, 16),
     OTHER(sse_divide, at_sse_divide, SIGFPE, FPE_FLTDIV, 19),
