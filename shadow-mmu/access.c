@@ -33,7 +33,7 @@ static void *tlb_lookup(struct mmu *mmu, gva_t gva, unsigned len,
              ->tlb[tlb_mode(flags)][gva >> PAGE_SHIFT & (SOFT_TLB_ENTRIES - 1)];
     uint32_t tag = flags & MEM_WRITE ? e->tag_write : e->tag_read;
 
-    if (tag != (gva & PAGE_MASK) || (flags & MEM_FETCH) ||
+    if (tag != SOFT_TLB_TAG(gva) || (flags & MEM_FETCH) ||
         (gva & (PAGE_SIZE - 1)) + len > PAGE_SIZE)
         return NULL;
     return (void *)(uintptr_t)(gva + e->addend);

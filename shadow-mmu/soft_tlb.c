@@ -21,14 +21,14 @@ void soft_tlb_fill(struct mmu *mmu, gva_t gva, enum tlb_mode mode,
                    const struct walk *w)
 {
     gva_t page = gva & PAGE_MASK;
-    unsigned index = gva >> PAGE_SHIFT & (SOFT_TLB_ENTRIES - 1);
+    unsigned index = SOFT_TLB_INDEX(gva);
     struct soft_tlb_entry *e = &mmu->v->tlb[mode][index];
     uint64_t bit = 1ull << (index & 63);
 
     e->addend = (uint64_t)(uintptr_t)mmu->ram + w->gpa - page;
-    e->tag_read = page;
+    e->tag_read = SOFT_TLB_TAG(gva);
     e->tag_write = w->may_write && w->dirty && !trace_on(mmu, w->gpa)
-                       ? page
+                       ? SOFT_TLB_TAG(gva)
                        : SOFT_TLB_NONE;
     if (w->global)
         mmu->tlb_local[mode][index / 64] &= ~bit;
@@ -60,10 +60,10 @@ void soft_tlb_clear_local(struct mmu *mmu)
 
 static void drop_page(struct mmu *mmu, gva_t page)
 {
-    unsigned index = page >> PAGE_SHIFT & (SOFT_TLB_ENTRIES - 1);
+    unsigned index = SOFT_TLB_INDEX(page);
 
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
-        if (mmu->v->tlb[mode][index].tag_read == page)
+        if (mmu->v->tlb[mode][index].tag_read == SOFT_TLB_TAG(page))
             entry_clear(mmu, mode, index);
 }
 
@@ -77,7 +77,7 @@ void soft_tlb_drop(struct mmu *mmu, gva_t gva, unsigned pages)
             continue;
         }
         for (unsigned mode = 0; mode < TLB_MODES; mode++)
-            if ((mmu->v->tlb[mode][i].tag_read - page) >> PAGE_SHIFT < pages)
+            if (mmu->v->tlb[mode][i].tag_read - SOFT_TLB_TAG(page) < pages)
                 entry_clear(mmu, mode, i);
     }
 }
@@ -91,7 +91,7 @@ void soft_tlb_protect(struct mmu *mmu, gfn_t gfn)
             struct soft_tlb_entry *e = &mmu->v->tlb[mode][i];
 
             if (e->tag_write != SOFT_TLB_NONE &&
-                e->tag_write + e->addend == hva)
+                ((uint64_t)e->tag_write << PAGE_SHIFT) + e->addend == hva)
                 e->tag_write = SOFT_TLB_NONE;
         }
     }

@@ -33,7 +33,7 @@ static void *inline_lookup(gva_t gva, bool write, bool user)
                                        [gva >> 12 & (SOFT_TLB_ENTRIES - 1)];
     uint32_t tag = write ? e->tag_write : e->tag_read;
 
-    return tag == (gva & PAGE_MASK) ? (void *)(gva + e->addend) : NULL;
+    return tag == SOFT_TLB_TAG(gva) ? (void *)(gva + e->addend) : NULL;
 }
 
 static uint32_t read32(gva_t gva, unsigned flags)

@@ -225,7 +225,7 @@ static void *inline_lookup(gva_t gva, unsigned flags)
                 [gva >> 12 & (SOFT_TLB_ENTRIES - 1)];
     uint32_t tag = flags & MEM_WRITE ? e->tag_write : e->tag_read;
 
-    return tag == (gva & PAGE_MASK) ? (void *)(gva + e->addend) : NULL;
+    return tag == SOFT_TLB_TAG(gva) ? (void *)(gva + e->addend) : NULL;
 }
 
 /* As generated code does it: inline, else the slow side. */
