@@ -20,7 +20,7 @@ packages_need() {
             names+=(python3 ca-certificates xz-utils) ;;
         test) # QEMU and Unicorn are oracles; test guests are 32-bit code
             names+=(check gcc-multilib qemu-system-x86 libunicorn-dev
-                acpica-tools) ;;
+                acpica-tools shellcheck) ;;
         *) die "packages_need: no part called $part" ;;
         esac
     done
