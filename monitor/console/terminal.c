@@ -134,16 +134,17 @@ static void choose_signals(void)
     }
 }
 
-static void die_by(int signal)
+static void die_by(int number)
 {
     sigset_t set;
 
     terminal_restore();
-    raise(signal); /* pending as long as it is blocked */
+    signal(number, SIG_DFL);
+    raise(number); /* pending as long as it is blocked */
     sigemptyset(&set);
-    sigaddset(&set, signal);
+    sigaddset(&set, number);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    _exit(128 + signal);
+    _exit(128 + number);
 }
 
 /* Stop as any program does, with the terminal as the shell wants it. */
