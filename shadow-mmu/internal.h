@@ -130,7 +130,7 @@ struct mmu {
     struct view *current; /* U view of CR3 */
     struct view *views;   /* max_windows U views */
     uint64_t clock;
-    uint32_t last_epoch;
+    uint32_t last_epoch, max_epoch;
 
     struct table_copy *copies;
     uint32_t free_copy; /* list */
@@ -143,11 +143,21 @@ struct mmu {
     gva_t last_fault;
     unsigned same_faults;
     bool cpl_user;
-    /* Linear pages waiting to be unmapped from one window. */
+    /* Linear pages of one window waiting for the host to be told. */
     struct {
-        struct view *view;
+        struct view *view; /* NULL: none */
         unsigned first, end;
+        bool protect; /* make them read-only; else unmap them */
     } batch;
+
+    /* The user fault delivered last: once its handler has made the page
+     * present, it is mapped on the way back to user mode. */
+    struct {
+        bool armed;
+        gva_t gva;
+        enum mem_flags flags;
+        const struct view *view;
+    } expected;
 
     /* The write mmu_slow_commit completes. */
     struct {
@@ -282,16 +292,32 @@ void space_check_mode(struct mmu *mmu);
 /* --- window.c ------------------------------------------------------------ */
 bool window_create_all(struct mmu *mmu);
 void window_destroy_all(struct mmu *mmu);
-/* Unmaps [first, end); takes effect at window_flush_batch. */
+/* Unmaps [first, end); the host is told at window_flush_batch. */
 void window_drop(struct mmu *mmu, struct view *view, unsigned first,
                  unsigned end);
+/* Makes one page read-only, if it is mapped writable; batched likewise. */
+void window_protect_page(struct mmu *mmu, struct view *view, unsigned page);
 void window_flush_batch(struct mmu *mmu);
+/* At the end of a verb: a U window is out of reach while CPL is not 3, so its
+ * batch may wait and grow. */
+static inline void window_settle(struct mmu *mmu)
+{
+    if (mmu->batch.view && (mmu->cpl_user || !mmu->batch.view->user))
+        window_flush_batch(mmu);
+}
 void window_empty(struct mmu *mmu, struct view *view);
 /* Maps the page of gva and its neighbours; false: use the slow side. */
 bool window_fill(struct mmu *mmu, struct view *view, gva_t gva,
                  enum mem_flags flags, const struct walk *w);
+static inline bool window_has(const struct view *view, gva_t gva,
+                              enum mem_flags flags)
+{
+    uint32_t map = view->window ? view->record[gva >> PAGE_SHIFT].map : 0;
+
+    return map & (flags & MEM_WRITE ? RECORD_WRITABLE : RECORD_PRESENT);
+}
 /* Write-protects every mapping of a frame. */
-void window_protect(struct mmu *mmu, gfn_t gfn);
+void window_protect_frame(struct mmu *mmu, gfn_t gfn);
 /* v->window again after cpl_user, current or a window changed. */
 void window_select(struct mmu *mmu);
 

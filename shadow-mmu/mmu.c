@@ -4,8 +4,9 @@
  * do to cached translations is in space.c (which are still true) and window.c
  * (host mappings); this file only says who is told what, and in which order.
  *
- * Order: guest entries are noted before anything caches them, batched unmaps
- * are flushed before a verb returns, and v->window is selected last.
+ * Order: guest entries are noted before anything caches them, the host is told
+ * what was dropped before code that could notice runs, and v->window is
+ * selected last.
  */
 #include "shadow-mmu/internal.h"
 
@@ -65,7 +66,7 @@ static void drop_everything(struct mmu *mmu)
         space_drop_all(mmu, &mmu->views[i]);
         mmu->views[i].live = false;
     }
-    window_flush_batch(mmu);
+    window_settle(mmu);
     mmu->mode = walk_mode(mmu->v);
     mmu->cr0_wp = mmu->v->cr0 & CR0_WP;
     space_select(mmu);
@@ -89,7 +90,7 @@ void mmu_flush(struct mmu *mmu)
     soft_tlb_clear(mmu);
     space_verify(mmu, mmu->kernel, true);
     space_select(mmu);
-    window_flush_batch(mmu);
+    window_settle(mmu);
     window_select(mmu);
 }
 
@@ -102,7 +103,7 @@ void mmu_load_cr3(struct mmu *mmu)
     soft_tlb_clear_local(mmu);
     space_verify(mmu, mmu->kernel, !(mmu->v->cr4 & CR4_PGE));
     space_select(mmu);
-    window_flush_batch(mmu);
+    window_settle(mmu);
     window_select(mmu);
 }
 
@@ -128,7 +129,7 @@ void mmu_invlpg(struct mmu *mmu, gva_t gva)
     space_check_mode(mmu);
     invlpg_view(mmu, mmu->kernel, gva);
     invlpg_view(mmu, mmu->current, gva);
-    window_flush_batch(mmu);
+    window_settle(mmu);
 }
 
 enum mmu_fault_result mmu_fault(struct mmu *mmu, gva_t gva,
@@ -138,9 +139,14 @@ enum mmu_fault_result mmu_fault(struct mmu *mmu, gva_t gva,
     struct walk w;
 
     space_check_mode(mmu);
-    if (!walk_access(mmu, gva, flags, &w))
-        return MMU_GUEST_FAULT;
     view = space_view(mmu, flags);
+    if (!walk_access(mmu, gva, flags, &w)) {
+        mmu->expected.armed = flags & MEM_USER;
+        mmu->expected.gva = gva;
+        mmu->expected.flags = flags;
+        mmu->expected.view = view;
+        return MMU_GUEST_FAULT;
+    }
     if (!mmu->config.windows || !gpa_is_ram(mmu, w.gpa) ||
         ((flags & MEM_WRITE) && trace_on(mmu, w.gpa)))
         return MMU_SLOW_ONLY;
@@ -163,7 +169,7 @@ enum mmu_fault_result mmu_fetch(struct mmu *mmu, gva_t gva,
         return MMU_SLOW_ONLY;
     view = space_view(mmu, flags);
     space_note(mmu, view, gva, &w);
-    window_flush_batch(mmu);
+    window_settle(mmu);
     page_set_add(&view->exec, gva >> PAGE_SHIFT);
     out->gpa = w.gpa | (gva & (PAGE_SIZE - 1));
     out->page = mmu->ram + w.gpa;
@@ -191,9 +197,34 @@ uint32_t mmu_kernel_epoch(const struct mmu *mmu)
     return mmu->kernel->epoch;
 }
 
+/* The instruction that faulted is about to be restarted: save its second host
+ * fault. As a TLB prefetch, this may use only what has A (and D) set. */
+static void fill_expected(struct mmu *mmu)
+{
+    enum mem_flags flags = mmu->expected.flags;
+    gva_t gva = mmu->expected.gva;
+    struct walk w;
+
+    mmu->expected.armed = false;
+    if (!mmu->config.windows || mmu->expected.view != mmu->current ||
+        !walk_peek(mmu, gva, flags, &w) || !w.accessed ||
+        !gpa_is_ram(mmu, w.gpa))
+        return;
+    if ((flags & MEM_WRITE) && (!w.dirty || trace_on(mmu, w.gpa)))
+        return;
+    if (!window_has(mmu->current, gva, flags))
+        window_fill(mmu, mmu->current, gva, flags, &w);
+}
+
 void mmu_set_cpl(struct mmu *mmu, bool user)
 {
     mmu->cpl_user = user;
+    if (user) {
+        space_check_mode(mmu);
+        if (mmu->expected.armed)
+            fill_expected(mmu);
+        window_settle(mmu);
+    }
     window_select(mmu);
 }
 

@@ -48,6 +48,9 @@ struct mmu_events {
      * the current user context that were executed through mmu_fetch may now
      * mean something else: lookups by linear address must be redone. */
     void (*exec_mapping_changed)(void *opaque, bool user);
+    /* Identities (mmu_user_epoch, mmu_kernel_epoch) start again from small
+     * numbers: every lookup made under one must be forgotten. */
+    void (*identities_restart)(void *opaque);
     /* I/O space access; size 1, 2, 4 (8: two of 4). */
     uint64_t (*mmio_read)(void *opaque, gpa_t gpa, unsigned size);
     void (*mmio_write)(void *opaque, gpa_t gpa, unsigned size, uint64_t value);
@@ -124,12 +127,15 @@ uint64_t mmu_ram_size(const struct mmu *mmu);
 bool mmu_debug_translate(struct mmu *mmu, gva_t gva, gpa_t *gpa);
 
 /* Identity of the current user address space: changes when CR3 names another
- * one or when an executable mapping of it changed (for lookup keys). Never
- * reused, below 2^24; v->mode_dirty is set whenever one of the two changed. */
+ * one or when an executable mapping of it changed (for lookup keys). Not
+ * reused before identities_restart, below 2^24; v->mode_dirty is set whenever
+ * one of the two changed. */
 uint32_t mmu_user_epoch(const struct mmu *mmu);
 uint32_t mmu_kernel_epoch(const struct mmu *mmu);
 
-/* Points v->window at the window of the privilege (CPL 3: user). v->window may
+/* Points v->window at the window of the privilege (CPL 3: user), and must be
+ * called before code of the other privilege runs: what invlpg and CR3 loads
+ * took out of a U window is unmapped then, in batches. v->window may
  * also change in mmu_fault (a U window comes into being at its first fault),
  * mmu_load_cr3 and mmu_flush: whoever keeps it in a register reloads it. */
 void mmu_set_cpl(struct mmu *mmu, bool user);

@@ -12,15 +12,32 @@
  */
 #include "shadow-mmu/internal.h"
 
-/* Bits 9-11 are the guest's own; D means nothing above the leaf. */
-#define IGNORED 0xe00ull
+/* PWT, PCD and bits 9-11: nothing here depends on them. */
+#define IGNORED 0xe18ull
+/* Bits whose gain takes nothing away from a translation cached without. */
+#define HARMLESS (PTE_RW | PTE_US | PTE_A | PTE_D)
 
-/* Would a TLB filled from `was` be wrong, or miss an A or D update, now? */
-static bool entry_changed(uint64_t was, uint64_t now)
+/* What an entry's change means for a translation cached from it. */
+enum change {
+    KEEP,    /* still true, or allows less than it could */
+    PROTECT, /* writes must be looked at again: RW or D is gone */
+    DROP,
+};
+
+static enum change entry_change(uint64_t was, uint64_t now)
 {
     uint64_t difference = (was ^ now) & ~IGNORED;
+    uint64_t lost = difference & was;
 
-    return (difference & ~(PTE_A | PTE_D)) || (difference & was);
+    if ((difference & ~(HARMLESS | PTE_NX)) || (lost & (PTE_US | PTE_A)) ||
+        (difference & now & PTE_NX))
+        return DROP;
+    return lost & (PTE_RW | PTE_D) ? PROTECT : KEEP;
+}
+
+static bool entry_changed(uint64_t was, uint64_t now)
+{
+    return entry_change(was, now) != KEEP;
 }
 
 static bool bit_get(const uint64_t *bits, unsigned n)
@@ -43,9 +60,18 @@ static void bit_clear(uint64_t *bits, unsigned n)
  * lookup key has 24 bits for it (struct vcpu, context). */
 static void new_epoch(struct mmu *mmu, struct view *view)
 {
-    view->epoch = ++mmu->last_epoch;
-    CHECK(view->epoch < 1u << 24, "out of address-space identities");
     mmu->v->mode_dirty = true;
+    view->epoch = ++mmu->last_epoch;
+    if (LIKELY(mmu->last_epoch < mmu->max_epoch))
+        return;
+    /* All numbers were used: begin again, and nobody may remember any. */
+    mmu->last_epoch = 0;
+    for (unsigned i = 0; i <= mmu->config.max_windows; i++) {
+        page_set_clear(&mmu->kernel[i].exec);
+        mmu->kernel[i].epoch = ++mmu->last_epoch;
+    }
+    CHECK(mmu->events.identities_restart, "out of address-space identities");
+    mmu->events.identities_restart(mmu->events.opaque);
 }
 
 static void exec_changed(struct mmu *mmu, struct view *view)
@@ -265,11 +291,15 @@ static void verify_line(struct mmu *mmu, struct view *view, unsigned page,
 
     for (unsigned i = line * per_line; i < (line + 1) * per_line; i++) {
         uint64_t now = walk_entry(mmu, copy->gpa + (i << shift), shift);
+        enum change change = entry_change(copy_entry(copy, shift, i), now);
 
-        if (entry_changed(copy_entry(copy, shift, i), now)) {
-            stat_inc(PTE_CHANGES);
+        if (LIKELY(change == KEEP))
+            continue;
+        stat_inc(PTE_CHANGES);
+        if (change == DROP)
             space_drop(mmu, view, page + i, page + i + 1);
-        }
+        else if (view->window)
+            window_protect_page(mmu, view, page + i);
     }
     copy_line(mmu, copy, line);
 }
@@ -336,6 +366,7 @@ bool space_create(struct mmu *mmu)
     if (!mmu->kernel || !mmu->copies)
         return false;
     mmu->next_copy = 1;
+    mmu->max_epoch = (1u << 24) - 1;
     mmu->views = mmu->kernel + 1;
     for (unsigned i = 0; i < count; i++) {
         mmu->kernel[i].number = (uint16_t)(i + 1);

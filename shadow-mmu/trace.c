@@ -18,7 +18,7 @@ void mmu_trace_code(struct mmu *mmu, gfn_t gfn, bool on)
     if (mmu->traces[gfn]++)
         return;
     soft_tlb_protect(mmu, gfn);
-    window_protect(mmu, gfn);
+    window_protect_frame(mmu, gfn);
 }
 
 void trace_written(struct mmu *mmu, gpa_t gpa, unsigned len)

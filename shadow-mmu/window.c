@@ -186,6 +186,17 @@ static void unmap(struct view *view, unsigned first, unsigned end)
     errno = saved_errno;
 }
 
+static void protect(struct view *view, unsigned first, unsigned end)
+{
+    uint8_t *at =
+        (uint8_t *)(uintptr_t)view->window + ((hva_t)first << PAGE_SHIFT);
+    int saved_errno = errno;
+
+    CHECK(!mprotect(at, (size_t)(end - first) << PAGE_SHIFT, PROT_READ),
+          "cannot protect linear pages %#x-%#x: errno %d", first, end, errno);
+    errno = saved_errno;
+}
+
 void window_flush_batch(struct mmu *mmu)
 {
     struct view *view = mmu->batch.view;
@@ -193,15 +204,28 @@ void window_flush_batch(struct mmu *mmu)
     if (!view)
         return;
     mmu->batch.view = NULL;
-    unmap(view, mmu->batch.first, mmu->batch.end);
+    if (mmu->batch.protect)
+        protect(view, mmu->batch.first, mmu->batch.end);
+    else
+        unmap(view, mmu->batch.first, mmu->batch.end);
 }
 
 /* Unmapped pages between two pieces of a batch cost nothing to unmap again. */
-static void batch_add(struct mmu *mmu, struct view *view, unsigned first,
-                      unsigned end)
+static bool batch_joins(struct mmu *mmu, const struct view *view,
+                        unsigned first, bool protect)
 {
-    if (mmu->batch.view == view && first >= mmu->batch.end &&
-        page_set_next(&view->mapped, mmu->batch.end, first) == first) {
+    unsigned end = mmu->batch.end;
+
+    if (mmu->batch.view != view || mmu->batch.protect != protect || first < end)
+        return false;
+    return first == end ||
+           (!protect && page_set_next(&view->mapped, end, first) == first);
+}
+
+static void batch_add(struct mmu *mmu, struct view *view, unsigned first,
+                      unsigned end, bool protect)
+{
+    if (batch_joins(mmu, view, first, protect)) {
         mmu->batch.end = end;
         return;
     }
@@ -209,6 +233,14 @@ static void batch_add(struct mmu *mmu, struct view *view, unsigned first,
     mmu->batch.view = view;
     mmu->batch.first = first;
     mmu->batch.end = end;
+    mmu->batch.protect = protect;
+}
+
+/* Taking pages out of the middle of mappings makes more of them. */
+static void keep_budget(struct mmu *mmu, struct view *view)
+{
+    if (UNLIKELY(mmu->vmas > mmu->config.max_mappings) && view->vmas)
+        window_empty(mmu, view);
 }
 
 void window_drop(struct mmu *mmu, struct view *view, unsigned first,
@@ -226,7 +258,22 @@ void window_drop(struct mmu *mmu, struct view *view, unsigned first,
         last = page;
     }
     count_mappings(mmu, view, before, from, end);
-    batch_add(mmu, view, from, last + 1);
+    batch_add(mmu, view, from, last + 1, false);
+    keep_budget(mmu, view);
+}
+
+void window_protect_page(struct mmu *mmu, struct view *view, unsigned page)
+{
+    struct page_record *r = &view->record[page];
+    unsigned before;
+
+    if (!(r->map & RECORD_WRITABLE))
+        return;
+    before = borders(view, page, page + 1);
+    r->map &= ~RECORD_WRITABLE;
+    count_mappings(mmu, view, before, page, page + 1);
+    batch_add(mmu, view, page, page + 1, true);
+    keep_budget(mmu, view);
 }
 
 void window_empty(struct mmu *mmu, struct view *view)
@@ -458,43 +505,20 @@ bool window_fill(struct mmu *mmu, struct view *view, gva_t gva,
 }
 
 /* --- write protection ---------------------------------------------------- */
-static void protect_page(struct mmu *mmu, struct view *view, unsigned page)
-{
-    uint8_t *at =
-        (uint8_t *)(uintptr_t)view->window + ((hva_t)page << PAGE_SHIFT);
-    int saved_errno = errno;
-    unsigned before;
-
-    if (mprotect(at, PAGE_SIZE, PROT_READ) != 0) {
-        window_drop(mmu, view, page, page + 1);
-        window_flush_batch(mmu);
-    } else {
-        before = borders(view, page, page + 1);
-        view->record[page].map &= ~RECORD_WRITABLE;
-        count_mappings(mmu, view, before, page, page + 1);
-    }
-    errno = saved_errno;
-}
-
-void window_protect(struct mmu *mmu, gfn_t gfn)
+void window_protect_frame(struct mmu *mmu, gfn_t gfn)
 {
     uint32_t link = mmu->rmap[gfn];
 
-    window_flush_batch(mmu);
     while (link) {
-        struct view *view = &mmu->kernel[(link >> 20) - 1];
         struct page_record *r = record_at(mmu, link);
-        uint32_t next = r->next;
 
-        if (r->map & RECORD_WRITABLE) {
-            make_room(mmu, view);
-            /* Making room may have dropped any of the chain. */
-            if (r->map & RECORD_WRITABLE)
-                protect_page(mmu, view, link & (LINEAR_PAGES - 1));
-            next = mmu->rmap[gfn];
-            while (next && !(record_at(mmu, next)->map & RECORD_WRITABLE))
-                next = record_at(mmu, next)->next;
+        if (!(r->map & RECORD_WRITABLE)) {
+            link = r->next;
+            continue;
         }
-        link = next;
+        window_protect_page(mmu, &mmu->kernel[(link >> 20) - 1],
+                            link & (LINEAR_PAGES - 1));
+        link = mmu->rmap[gfn]; /* the budget may have cost any of them */
     }
+    window_settle(mmu);
 }

@@ -341,11 +341,13 @@ window_byte(gva_t gva, uint8_t *byte, bool write, bool user, unsigned *faults)
  * mappings against the host's. */
 static inline void check_windows(void)
 {
-    FILE *maps = fopen("/proc/self/maps", "r");
+    FILE *maps;
     unsigned counts[64] = {0};
     uint64_t pages[64] = {0};
     char line[512];
 
+    window_flush_batch(mmu);
+    maps = fopen("/proc/self/maps", "r");
     ck_assert(maps != NULL);
     while (fgets(line, sizeof line, maps)) {
         unsigned long long from, to, offset;

@@ -504,6 +504,51 @@ START_TEST(identities_are_never_reused)
 }
 END_TEST
 
+static unsigned restarts;
+
+static void on_restart(void *opaque)
+{
+    restarts++;
+}
+
+START_TEST(identities_restart_when_all_are_used)
+{
+    start();
+    mmu->events.identities_restart = on_restart;
+    mmu->max_epoch = 100;
+    restarts = 0;
+    fetch(BASE, 0);
+    for (unsigned i = 0; i < 150; i++) {
+        uint32_t before = mmu_user_epoch(mmu);
+
+        fetch(BASE + 0x1000, MEM_USER);
+        mmu_invlpg(mmu, BASE + 0x1000);
+        ck_assert_uint_ne(mmu_user_epoch(mmu), before);
+        ck_assert_uint_le(mmu_user_epoch(mmu), 100);
+        ck_assert_uint_ne(mmu_user_epoch(mmu), mmu_kernel_epoch(mmu));
+    }
+    ck_assert_uint_eq(restarts, 1);
+    machine_stop();
+}
+END_TEST
+
+START_TEST(a_write_protected_code_page_keeps_the_identity)
+{
+    uint32_t user;
+
+    start();
+    fetch(BASE, MEM_USER);
+    user = mmu_user_epoch(mmu);
+    table32(TABLE)[0] &= ~(uint32_t)PTE_RW;
+    load_cr3(ROOT);
+    ck_assert_uint_eq(mmu_user_epoch(mmu), user);
+    table32(TABLE)[0] &= ~(uint32_t)PTE_US;
+    load_cr3(ROOT);
+    ck_assert_uint_ne(mmu_user_epoch(mmu), user);
+    machine_stop();
+}
+END_TEST
+
 START_TEST(young_until_somebody_says_otherwise)
 {
     start();
@@ -575,6 +620,8 @@ static Suite *suite(void)
     tcase_add_test(t, data_pages_do_not_touch_identities);
     tcase_add_test(t, a_local_kernel_page_is_verified_at_cr3_loads);
     tcase_add_test(t, identities_are_never_reused);
+    tcase_add_test(t, identities_restart_when_all_are_used);
+    tcase_add_test(t, a_write_protected_code_page_keeps_the_identity);
     tcase_add_test(t, young_until_somebody_says_otherwise);
     tcase_add_test(t, physical_ranges_must_be_all_ram);
     tcase_add_test(t, odd_sizes_of_memory_are_refused);

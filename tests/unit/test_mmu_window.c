@@ -206,7 +206,8 @@ START_TEST(entries_changed_meanwhile_are_found_at_the_cr3_load)
     ck_assert_uint_eq(user_read(UBASE + 0x3000, 0xa3), 1);
     ck_assert(table32(TABLE_A)[3] & PTE_A);
     ck_assert_uint_eq(user_read(UBASE + 0x4000, 0xa4), 0);
-    ck_assert_uint_eq(user_read(UBASE + 0x5000, 0xa5), 1);
+    /* Only writes are lost: the mapping stays, read-only. */
+    ck_assert_uint_eq(user_read(UBASE + 0x5000, 0xa5), 0);
     uint8_t byte = 0;
     ck_assert_int_eq(window_byte(UBASE + 0x5000, &byte, true, true, NULL),
                      MMU_GUEST_FAULT);
@@ -428,6 +429,88 @@ START_TEST(the_budget_of_mappings_holds)
         ck_assert_uint_le(mmu->vmas, 24);
     }
     check_windows();
+    for (unsigned i = 0; i < 200; i++) {
+        kernel_access(KBASE + 0xc00000, true);
+        mmu_invlpg(mmu, KBASE + 0xc00000 + (i * 2 + 1) * 0x1000);
+        ck_assert_uint_le(mmu->vmas, 24);
+    }
+    check_windows();
+    machine_stop();
+}
+END_TEST
+
+START_TEST(many_holes_stay_in_the_budget)
+{
+    two_spaces_start();
+    /* 4 KiB pages, so that invlpg leaves holes one page wide. */
+    mmu->config.max_mappings = 24;
+    for (unsigned i = 0; i < 256; i++)
+        table32(KTABLE)[i] = (0x800000 + i * 0x1000) | KERN;
+    for (unsigned i = 0; i < 128; i++) {
+        kernel_access(KBASE + 0x2000000, true);
+        mmu_invlpg(mmu, KBASE + 0x2000000 + (i * 2 + 1) * 0x1000);
+        ck_assert_uint_le(mmu->vmas, 24);
+    }
+    check_windows();
+    machine_stop();
+}
+END_TEST
+
+START_TEST(user_drops_wait_for_user_mode)
+{
+    hva_t window;
+
+    two_spaces_start();
+    for (unsigned i = 0; i < 8; i++)
+        user_read(UBASE + i * 0x1000, (uint8_t)(0xa0 + i));
+    window = cpu.window;
+    mmu_set_cpl(mmu, false);
+    ck_assert(cpu.window != window);
+    for (unsigned i = 2; i < 6; i++) {
+        table32(TABLE_A)[i] = 0;
+        mmu_invlpg(mmu, UBASE + i * 0x1000);
+    }
+    /* One range, not four. */
+    ck_assert_ptr_eq(mmu->batch.view, mmu->current);
+    ck_assert_uint_eq(mmu->batch.first, (UBASE >> 12) + 2);
+    ck_assert_uint_eq(mmu->batch.end, (UBASE >> 12) + 6);
+    mmu_set_cpl(mmu, true);
+    ck_assert_ptr_null(mmu->batch.view);
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t byte = 0;
+
+        ck_assert_int_eq(
+            window_byte(UBASE + i * 0x1000, &byte, false, true, NULL),
+            i >= 2 && i < 6 ? MMU_GUEST_FAULT : MMU_FILLED);
+    }
+    check_windows();
+    machine_stop();
+}
+END_TEST
+
+START_TEST(a_fault_the_guest_resolved_is_filled_on_the_way_back)
+{
+    uint8_t byte = 7;
+
+    two_spaces_start();
+    table32(TABLE_A)[2] = 0;
+    ck_assert_int_eq(window_byte(UBASE + 0x2000, &byte, true, true, NULL),
+                     MMU_GUEST_FAULT);
+    mmu_set_cpl(mmu, false);
+    table32(TABLE_A)[2] = (DATA + 0x4000) | USER;
+    mmu_set_cpl(mmu, true);
+    ck_assert(window_has(mmu->current, UBASE + 0x2000, MEM_WRITE));
+    ck_assert_uint_eq(user_read(UBASE + 0x2000, 0xa2), 0);
+    /* Not if that would have to set A or D. */
+    table32(TABLE_A)[3] = 0;
+    ck_assert_int_eq(window_byte(UBASE + 0x3000, &byte, true, true, NULL),
+                     MMU_GUEST_FAULT);
+    mmu_set_cpl(mmu, false);
+    table32(TABLE_A)[3] = (DATA + 0x6000) | (USER & ~PTE_D);
+    mmu_set_cpl(mmu, true);
+    ck_assert(!window_has(mmu->current, UBASE + 0x3000, MEM_READ));
+    ck_assert_uint_eq(table32(TABLE_A)[3], (DATA + 0x6000) | (USER & ~PTE_D));
+    check_windows();
     machine_stop();
 }
 END_TEST
@@ -538,6 +621,9 @@ static Suite *suite(void)
     tcase_add_test(t, tracing_protects_mapped_frames_in_every_window);
     tcase_add_test(t, fills_are_clipped_at_traced_frames);
     tcase_add_test(t, the_budget_of_mappings_holds);
+    tcase_add_test(t, many_holes_stay_in_the_budget);
+    tcase_add_test(t, user_drops_wait_for_user_mode);
+    tcase_add_test(t, a_fault_the_guest_resolved_is_filled_on_the_way_back);
     tcase_add_test(t, more_address_spaces_than_windows);
     tcase_add_test(t, a_mode_change_drops_everything);
     tcase_add_test(t, window_drop_changes_nothing_but_the_number_of_faults);
