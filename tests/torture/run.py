@@ -67,7 +67,8 @@ class Test:
         verdict = self.program + ".verdict"
         with open(self.source, encoding="latin-1") as source:
             text = source.read()
-        state = hashlib.sha256(repr((text, FLAGS, self.optimise)).encode())
+        state = hashlib.sha256(repr(
+            (text, FLAGS, self.optimise, own_options(text))).encode())
         state = state.hexdigest()[:16]
         if os.path.exists(verdict):
             with open(verdict, encoding="utf-8") as kept:
