@@ -15,12 +15,13 @@ packages_need() {
         case $part in
         build) # the program
             names+=(gcc libc6-dev cmake ninja-build pkg-config
-                libzydis-dev libcapstone-dev libunwind-dev) ;;
+                libzydis-dev libcapstone-dev libunwind-dev
+                acpica-tools check) ;;
         guest) # the guest's files; apt and dpkg are there on any Debian
             names+=(python3 ca-certificates xz-utils) ;;
         test) # QEMU and Unicorn are oracles; test guests are 32-bit code
-            names+=(check gcc-multilib qemu-system-x86 libunicorn-dev
-                acpica-tools shellcheck) ;;
+            names+=(gcc-multilib qemu-system-x86 libunicorn-dev git
+                shellcheck) ;;
         *) die "packages_need: no part called $part" ;;
         esac
     done

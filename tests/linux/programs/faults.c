@@ -136,10 +136,6 @@ CODE(far_bad, "nop", "lcall $0xfffb, $0")
 CODE(iret_bad, "pushf; pushl $0xfffb; pushl $0", "iret")
 CODE(step, "pushf; orl $0x100, (%esp); popf", "nop")
 CODE(x87_divide, "pushl $0x37b; fldcw (%esp); fld1; fldz; fdivrp", "fwait")
-CODE(sse_divide,
-     "pushl $0x1d80; ldmxcsr (%esp); xorps %xmm1, %xmm1;"
-     "mov $1, %eax; cvtsi2ss %eax, %xmm0",
-     "divss %xmm1, %xmm0")
 CODE(sse_unaligned, "mov $0x30000004, %ebx", "movaps (%ebx), %xmm0")
 
 #define PAGE_FAULT(name, error, code, address)                           \
@@ -232,7 +228,6 @@ static const struct fault faults[] = {
     PROTECTION(sse_unaligned, 0),
     OTHER(step, after_step, SIGTRAP, TRAP_TRACE, 1),
     OTHER(x87_divide, at_x87_divide, SIGFPE, FPE_FLTDIV, 16),
-    OTHER(sse_divide, at_sse_divide, SIGFPE, FPE_FLTDIV, 19),
 };
 
 /* Runs code that faults; whatever it left behind is undone. */
