@@ -1,0 +1,828 @@
+/* SPDX-License-Identifier: MIT */
+/* Segment loads, selectors' questions, CR, DR, MSR, CPUID, flags, ports. */
+#include <stdio.h>
+
+#include "vcpu_mock.h"
+
+#define REG(reg, size, second) ARG_MAKE(reg, size, second)
+
+static enum callout_result load(enum seg s, uint32_t selector)
+{
+    CPU->gpr[GPR_ECX] = selector;
+    return RUN(load_seg, REG(GPR_ECX, 4, s), 0);
+}
+
+/* --- segment loads ------------------------------------------------------- */
+START_TEST(flat_loads_go_on_inline)
+{
+    setup_flat(0);
+    ck_assert_int_eq(load(SEG_DS, SEL_DATA3), CALLOUT_NEXT);
+    ck_assert_int_eq(load(SEG_FS, 0), CALLOUT_NEXT);
+    ck_assert_int_eq(load(SEG_GS, SEL_DATA0), CALLOUT_NEXT);
+    ck_assert_uint_eq(CPU->seg_simple[SEG_FS], 0);
+    ck_assert_uint_eq(CPU->seg_simple[SEG_GS], 1);
+    ck_assert_uint_eq(CPU->seg_base_at[SEG_FS], SEGMENT_POISON);
+    ck_assert_uint_eq(CPU->seg_base_at[SEG_GS],
+                      (uintptr_t)&CPU->seg_base[SEG_GS]);
+}
+END_TEST
+
+START_TEST(loads_that_change_the_mode_dispatch)
+{
+    setup_flat(0);
+    ck_assert_int_eq(load(SEG_DS, SEL_SMALL), CALLOUT_DISPATCH);
+    ck_assert_uint_eq(CPU->eip, AT_CODE + 2);
+    ck_assert(vcpu_mode(CPU) & TU_SEGMENTED);
+    setup_flat(0);
+    ck_assert_int_eq(load(SEG_ES, 0), CALLOUT_DISPATCH);
+    setup_flat(0);
+    ck_assert_int_eq(load(SEG_SS, SEL_STACK16), CALLOUT_DISPATCH);
+    ck_assert(vcpu_mode(CPU) & TU_STACK16);
+}
+END_TEST
+
+START_TEST(load_sets_the_accessed_bit_once)
+{
+    setup_flat(0);
+    load(SEG_DS, SEL_SMALL);
+    ck_assert_uint_eq(peek(AT_GDT + SEL_SMALL + 5, 1), 0xf3);
+    mock.page[AT_GDT / 4096] = PAGE_READ_ONLY;
+    CPU->mode_dirty = false;
+    ck_assert_int_eq(load(SEG_FS, SEL_SMALL), CALLOUT_NEXT);
+    ck_assert_uint_eq(CPU->seg[SEG_FS].limit, 0xfff);
+    load(SEG_GS, SEL_DOWN); /* cannot be marked */
+    assert_handler(VEC_PF, PF_PRESENT | PF_WRITE, AT_CODE + 2);
+    ck_assert_uint_eq(CPU->seg[SEG_GS].selector, SEL_DATA0);
+}
+END_TEST
+
+START_TEST(data_segment_checks)
+{
+    static const struct {
+        unsigned cpl, selector, vector, error;
+    } cases[] = {{0, 0x100, VEC_GP, 0x100},
+                 {0, SEL_EXEC_ONLY, VEC_GP, SEL_EXEC_ONLY},
+                 {0, SEL_TSS, VEC_GP, SEL_TSS},
+                 {0, SEL_DATA0 | 3, VEC_GP, SEL_DATA0},
+                 {3, SEL_DATA0, VEC_GP, SEL_DATA0},
+                 {3, SEL_CODE0, VEC_GP, SEL_CODE0},
+                 {0, SEL_ABSENT, VEC_NP, SEL_ABSENT},
+                 {0, 0x0c, VEC_GP, 0x0c} /* no LDT */};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        setup_flat(cases[i].cpl);
+        load(SEG_FS, cases[i].selector);
+        assert_handler(cases[i].vector, cases[i].error, AT_CODE);
+    }
+    setup_flat(3); /* conforming code is readable from anywhere */
+    ck_assert_int_eq(load(SEG_FS, SEL_CONFORMING), CALLOUT_NEXT);
+}
+END_TEST
+
+START_TEST(stack_segment_checks)
+{
+    static const struct {
+        unsigned cpl, selector, vector, error;
+    } cases[] = {{0, 0, VEC_GP, 0},
+                 {0, SEL_DATA0 | 3, VEC_GP, SEL_DATA0},
+                 {0, SEL_DATA3, VEC_GP, SEL_DATA3},
+                 {0, SEL_CODE0, VEC_GP, SEL_CODE0},
+                 {0, SEL_ABSENT_SS, VEC_SS, SEL_ABSENT_SS},
+                 {3, SEL_READ_ONLY | 3, VEC_GP, SEL_READ_ONLY}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        setup_flat(cases[i].cpl);
+        load(SEG_SS, cases[i].selector);
+        assert_handler(cases[i].vector, cases[i].error, AT_CODE);
+        ck_assert(!CPU->intr_shadow);
+    }
+    setup_flat(0);
+    load(SEG_SS, SEL_DATA0);
+    ck_assert(CPU->intr_shadow);
+    setup_flat(0);
+    load(SEG_CS, SEL_CODE0);
+    assert_handler(VEC_UD, -1, AT_CODE);
+}
+END_TEST
+
+START_TEST(selectors_in_the_ldt)
+{
+    setup_flat(0);
+    CPU->gpr[GPR_EAX] = SEL_LDT;
+    ck_assert_int_eq(RUN(lldt, REG(GPR_EAX, 2, 0), 0), CALLOUT_NEXT);
+    set_descriptor(AT_LDT, 8, 0x1000, 0xfffff, 0x93, 12);
+    load(SEG_FS, 8 | 4);
+    ck_assert_uint_eq(CPU->seg_base[SEG_FS], 0x1000);
+    load(SEG_FS, 0x104); /* beyond the LDT's limit */
+    assert_handler(VEC_GP, 0x104, AT_CODE);
+}
+END_TEST
+
+START_TEST(real_mode_load_keeps_the_limit)
+{
+    setup_reset();
+    CPU->seg[SEG_DS].limit = 0xffffffff;
+    load(SEG_DS, 0x1234);
+    ck_assert_uint_eq(CPU->seg[SEG_DS].base, 0x12340);
+    ck_assert_uint_eq(CPU->seg[SEG_DS].limit, 0xffffffff);
+    ck_assert(vcpu_mode(CPU) & TU_REAL);
+}
+END_TEST
+
+START_TEST(push_and_pop_of_segments)
+{
+    setup_flat(0);
+    poke(AT_STACK0 - 0x104, 4, 0xdeadbeef);
+    RUN(push_seg, REG(0, 4, SEG_CS), 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_ESP], AT_STACK0 - 0x104);
+    ck_assert_uint_eq(peek(AT_STACK0 - 0x104, 4), 0xdead0000 | SEL_CODE0);
+    poke(AT_STACK0 - 0x104, 4, 0xffff0000 | SEL_DATA3);
+    ck_assert_int_eq(RUN(pop_seg, REG(0, 4, SEG_ES), 0), CALLOUT_NEXT);
+    ck_assert_uint_eq(CPU->seg[SEG_ES].selector, SEL_DATA3);
+    ck_assert_uint_eq(CPU->gpr[GPR_ESP], AT_STACK0 - 0x100);
+    poke(AT_STACK0 - 0x100, 4, SEL_CODE3 + 1);
+    poke(AT_GDT + SEL_CODE3 + 5, 1, 0xf9);
+    RUN(pop_seg, REG(0, 2, SEG_ES), 0);
+    assert_handler(VEC_GP, SEL_CODE3, AT_CODE);
+    ck_assert_uint_eq(CPU->gpr[GPR_ESP], AT_STACK0 - 0x100 - 16);
+}
+END_TEST
+
+START_TEST(load_far_loads_both_or_nothing)
+{
+    setup_flat(0);
+    poke(AT_DATA, 4, 0x12345678);
+    poke(AT_DATA + 4, 2, SEL_DATA3);
+    RUN(load_far, REG(GPR_EBX, 4, SEG_FS), AT_DATA);
+    ck_assert_uint_eq(CPU->gpr[GPR_EBX], 0x12345678);
+    ck_assert_uint_eq(CPU->seg[SEG_FS].selector, SEL_DATA3);
+    poke(AT_DATA + 4, 2, 0x100);
+    CPU->gpr[GPR_EBX] = 1;
+    RUN(load_far, REG(GPR_EBX, 4, SEG_FS), AT_DATA);
+    assert_handler(VEC_GP, 0x100, AT_CODE);
+    ck_assert_uint_eq(CPU->gpr[GPR_EBX], 1);
+}
+END_TEST
+
+START_TEST(segment_check_of_accesses)
+{
+    static const struct {
+        unsigned selector;
+        uint32_t offset;
+        unsigned len;
+        enum mem_flags flags;
+        bool ok;
+    } cases[] = {
+        {SEL_SMALL, 0xffc, 4, MEM_WRITE, true},
+        {SEL_SMALL, 0xffd, 4, MEM_READ, false},
+        {SEL_SMALL, 0xfffffffe, 4, MEM_READ, false},
+        {SEL_DOWN, 0xfff, 1, MEM_READ, false},
+        {SEL_DOWN, 0x1000, 4, MEM_WRITE, true},
+        {SEL_DOWN, 0xfffffffc, 4, MEM_WRITE, true},
+        {SEL_DOWN, 0xfffffffe, 4, MEM_WRITE, false},
+        {SEL_READ_ONLY, 0, 4, MEM_READ, true},
+        {SEL_READ_ONLY, 0, 4, MEM_WRITE, false},
+        {SEL_EXEC_ONLY, 0, 4, MEM_READ, false},
+        {SEL_CODE0, 0, 4, MEM_READ, true},
+        {SEL_CODE0, 0, 4, MEM_WRITE, false},
+        {SEL_DATA0, 0xfffffffe, 4, MEM_WRITE, true},
+    };
+    gva_t lin;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        setup_flat(0);
+        force_segment(SEG_DS, cases[i].selector);
+        CPU->fault.vector = 0;
+        ck_assert_msg(vcpu_seg_check(CPU, SEG_DS, cases[i].offset, cases[i].len,
+                                     cases[i].flags, &lin) == cases[i].ok,
+                      "case %u", i);
+        if (!cases[i].ok)
+            ck_assert_uint_eq(CPU->fault.vector, VEC_GP);
+        else
+            ck_assert_uint_eq(lin, CPU->seg[SEG_DS].base + cases[i].offset);
+    }
+    load(SEG_FS, 0);
+    ck_assert(!vcpu_seg_check(CPU, SEG_FS, 0, 1, MEM_READ, &lin));
+    force_segment(SEG_SS, SEL_SMALL);
+    ck_assert(!vcpu_seg_check(CPU, SEG_SS, 0x1000, 1, MEM_READ, &lin));
+    ck_assert_uint_eq(CPU->fault.vector, VEC_SS);
+}
+END_TEST
+
+/* --- LDTR, TR, questions ------------------------------------------------- */
+START_TEST(ltr_marks_the_tss_busy)
+{
+    setup_flat(0);
+    CPU->gpr[GPR_EAX] = SEL_TSS_B;
+    ck_assert_int_eq(RUN(ltr, REG(GPR_EAX, 2, 0), 0), CALLOUT_NEXT);
+    ck_assert_uint_eq(peek(AT_GDT + SEL_TSS_B + 5, 1), 0x8b);
+    ck_assert_uint_eq(CPU->seg[SEG_TR].base, AT_TSS_B);
+    RUN(ltr, REG(GPR_EAX, 2, 0), 0); /* busy now */
+    assert_handler(VEC_GP, SEL_TSS_B, AT_CODE);
+}
+END_TEST
+
+START_TEST(lldt_and_ltr_checks)
+{
+    setup_flat(3);
+    RUN(lldt, REG(GPR_EAX, 2, 0), 0);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    setup_flat(0);
+    RUN(ltr, REG(GPR_EAX, 2, 0), 0);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    setup_flat(0);
+    CPU->gpr[GPR_EAX] = SEL_DATA0;
+    RUN(lldt, REG(GPR_EAX, 2, 0), 0);
+    assert_handler(VEC_GP, SEL_DATA0, AT_CODE);
+    setup_flat(0);
+    CPU->gpr[GPR_EAX] = 0;
+    ck_assert_int_eq(RUN(lldt, REG(GPR_EAX, 2, 0), 0), CALLOUT_NEXT);
+    ck_assert_uint_eq(CPU->seg[SEG_LDTR].attr, 0);
+    setup_reset();
+    RUN(lldt, REG(GPR_EAX, 2, 0), 0);
+    ck_assert_uint_eq(CPU->fault.vector, VEC_UD);
+}
+END_TEST
+
+START_TEST(tables_are_stored_as_loaded)
+{
+    setup_flat(0);
+    poke(AT_DATA, 2, 0x1ff);
+    poke(AT_DATA + 2, 4, 0xdd123456);
+    RUN(lidt, REG(0, 4, 0), AT_DATA);
+    ck_assert_uint_eq(CPU->idtr.base, 0xdd123456);
+    ck_assert_uint_eq(CPU->idtr.limit, 0x1ff);
+    RUN(sidt, REG(0, 4, 0), AT_DATA + 16);
+    ck_assert_uint_eq(peek(AT_DATA + 16, 2), 0x1ff);
+    ck_assert_uint_eq(peek(AT_DATA + 18, 4), 0xdd123456);
+    RUN(lgdt, REG(0, 2, 0), AT_DATA);
+    ck_assert_uint_eq(CPU->gdtr.base, 0x123456);
+}
+END_TEST
+
+START_TEST(lar_lsl_verr_verw)
+{
+    static const struct {
+        unsigned cpl, selector;
+        bool lar, lsl, verr, verw;
+    } cases[] = {
+        {0, 0, false, false, false, false},
+        {0, 0x100, false, false, false, false},
+        {0, SEL_DATA0, true, true, true, true},
+        {3, SEL_DATA0, false, false, false, false},
+        {0, SEL_DATA0 | 3, false, false, false, false},
+        {3, SEL_CONFORMING, true, true, true, false},
+        {0, SEL_READ_ONLY, true, true, true, false},
+        {0, SEL_EXEC_ONLY, true, true, false, false},
+        {0, SEL_TSS, true, true, false, false},
+        {0, SEL_LDT, true, true, false, false},
+        {0, SEL_GATE, true, false, false, false},
+        {0, SEL_ABSENT, true, true, true, true},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        setup_flat(cases[i].cpl);
+        set_gate(AT_GDT + SEL_GATE, SEL_CODE0, 0, 12, 3, 0);
+        CPU->gpr[GPR_EAX] = cases[i].selector;
+        RUN(lar, REG(GPR_EAX, 4, GPR_EBX), 0);
+        ck_assert_msg(!!(CPU->eflags_arith & EFL_ZF) == cases[i].lar, "lar %u",
+                      i);
+        RUN(lsl, REG(GPR_EAX, 4, GPR_EDX), 0);
+        ck_assert_msg(!!(CPU->eflags_arith & EFL_ZF) == cases[i].lsl, "lsl %u",
+                      i);
+        RUN(verr, REG(GPR_EAX, 2, 0), 0);
+        ck_assert_msg(!!(CPU->eflags_arith & EFL_ZF) == cases[i].verr,
+                      "verr %u", i);
+        RUN(verw, REG(GPR_EAX, 2, 0), 0);
+        ck_assert_msg(!!(CPU->eflags_arith & EFL_ZF) == cases[i].verw,
+                      "verw %u", i);
+    }
+    setup_flat(0);
+    CPU->gpr[GPR_EAX] = SEL_DATA3;
+    RUN(lar, REG(GPR_EAX, 4, GPR_EBX), 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EBX], 0x00c0f300);
+    RUN(lsl, REG(GPR_EAX, 4, GPR_EBX), 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EBX], 0xffffffff);
+}
+END_TEST
+
+START_TEST(arpl_raises_the_rpl)
+{
+    setup_flat(0);
+    CPU->gpr[GPR_EAX] = 0xffff0011;
+    CPU->gpr[GPR_EBX] = 3;
+    RUN(arpl, REG(GPR_EAX, 4, GPR_EBX), 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EAX], 0xffff0013);
+    ck_assert(CPU->eflags_arith & EFL_ZF);
+    RUN(arpl, REG(GPR_EAX, 4, GPR_EBX), 0);
+    ck_assert(!(CPU->eflags_arith & EFL_ZF));
+}
+END_TEST
+
+/* --- control registers --------------------------------------------------- */
+static enum callout_result write_cr(unsigned cr, uint32_t value)
+{
+    CPU->gpr[GPR_EDX] = value;
+    return RUN(mov_to_cr, REG(GPR_EDX, 4, cr), 0);
+}
+
+START_TEST(cr0_refuses_impossible_combinations)
+{
+    setup_flat(0);
+    write_cr(0, CR0_PG);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    setup_flat(0);
+    write_cr(0, CR0_PE | CR0_NW);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    setup_flat(3);
+    write_cr(0, CR0_PE);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    setup_flat(0);
+    RUN(mov_to_cr, REG(GPR_EDX, 4, 1), 0);
+    assert_handler(VEC_UD, -1, AT_CODE);
+}
+END_TEST
+
+START_TEST(cr0_tells_the_mmu_and_the_mode)
+{
+    setup_flat(0);
+    CPU->cr0 = CR0_PE | CR0_ET;
+    ck_assert_int_eq(write_cr(0, CR0_PE | CR0_PG | CR0_WP), CALLOUT_DISPATCH);
+    ck_assert_int_eq(mock.mode_changes, 1);
+    ck_assert_uint_eq(CPU->cr0, CR0_PE | CR0_PG | CR0_WP | CR0_ET);
+    ck_assert_int_eq(write_cr(0, CPU->cr0 | CR0_TS), CALLOUT_DISPATCH);
+    ck_assert(vcpu_mode(CPU) & TU_NO_FPU);
+    ck_assert_int_eq(mock.mode_changes, 1);
+    ck_assert_int_eq(RUN(clts, 0, 0), CALLOUT_DISPATCH);
+    ck_assert(!(vcpu_mode(CPU) & TU_NO_FPU));
+    CPU->mode_dirty = false;
+    ck_assert_int_eq(RUN(clts, 0, 0), CALLOUT_NEXT);
+    CPU->gpr[GPR_EAX] = 0xfff0;
+    RUN(lmsw, REG(GPR_EAX, 2, 0), 0);
+    ck_assert(CPU->cr0 & CR0_PE); /* cannot be cleared that way */
+    RUN(smsw, REG(GPR_EBX, 4, 0), 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EBX], CPU->cr0);
+}
+END_TEST
+
+START_TEST(pae_loads_and_checks_the_pdptes)
+{
+    setup_flat(0);
+    CPU->cr3 = 0x6020;
+    CPU->cr4 |= CR4_PAE;
+    poke(0x6020, 4, 0x7001);
+    poke(0x6028, 4, 0x1e6); /* not present: nothing is reserved */
+    ck_assert_int_eq(write_cr(0, CPU->cr0 | CR0_PG), CALLOUT_DISPATCH);
+    ck_assert_uint_eq(CPU->pdpte[0], 0x7001);
+    poke(0x6120, 4, 0x7003); /* bit 1 is reserved */
+    CPU->next_eip = AT_CODE;
+    CPU->eip = AT_CODE;
+    write_cr(3, 0x6120);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    ck_assert_uint_eq(CPU->cr3, 0x6020);
+    ck_assert_uint_eq(CPU->pdpte[0], 0x7001);
+    ck_assert_int_eq(mock.cr3_loads, 0);
+    poke(0x6220, 4, 0x9001);
+    poke(0x6224, 4, 0x10); /* beyond 36 bits */
+    CPU->eip = AT_CODE;
+    write_cr(3, 0x6220);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    poke(0x6224, 4, 0xf);
+    write_cr(3, 0x6220);
+    ck_assert_uint_eq(CPU->pdpte[0], 0xf00009001);
+    ck_assert_int_eq(mock.cr3_loads, 1);
+}
+END_TEST
+
+START_TEST(cr4_takes_only_what_the_model_has)
+{
+    char why[100];
+
+    setup_flat(0);
+    write_cr(4, CR4_PSE | CR4_PGE | CR4_OSFXSR);
+    ck_assert_uint_eq(CPU->cr4, CR4_PSE | CR4_PGE | CR4_OSFXSR);
+    ck_assert_int_eq(mock.mode_changes, 1);
+    write_cr(4, 1u << 18);
+    assert_handler(VEC_GP, 0, AT_CODE + 2);
+    setup_flat(0);
+    ck_assert(cpu_model_parse("486", &mock.model, why, sizeof(why)));
+    write_cr(4, CR4_PAE);
+    assert_handler(VEC_GP, 0, AT_CODE);
+}
+END_TEST
+
+START_TEST(cr2_and_cr3_read_back)
+{
+    setup_flat(0);
+    write_cr(2, 0x1234);
+    write_cr(3, 0x5000);
+    RUN(mov_from_cr, REG(GPR_EAX, 4, 2), 0);
+    RUN(mov_from_cr, REG(GPR_EBX, 4, 3), 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EAX], 0x1234);
+    ck_assert_uint_eq(CPU->gpr[GPR_EBX], 0x5000);
+    ck_assert_int_eq(RUN(invlpg, ARG_MEM, 0x77000), CALLOUT_NEXT);
+    ck_assert_int_eq(mock.invlpgs, 1);
+    ck_assert_int_eq(RUN(invlpg, ARG_MEM, AT_CODE + 0x100), CALLOUT_DISPATCH);
+}
+END_TEST
+
+/* --- debug registers ----------------------------------------------------- */
+START_TEST(debug_registers_alias_and_are_guarded)
+{
+    setup_flat(0);
+    CPU->gpr[GPR_EAX] = 0xffffffff;
+    RUN(mov_to_dr, REG(GPR_EAX, 4, 6), 0);
+    RUN(mov_from_dr, REG(GPR_EBX, 4, 4), 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EBX], 0xffffefff);
+    CPU->gpr[GPR_EAX] = 0xffff0fff & ~0x2000u;
+    RUN(mov_to_dr, REG(GPR_EAX, 4, 5), 0);
+    ck_assert_uint_eq(CPU->dr[7], 0xffff07ff);
+    CPU->cr4 |= CR4_DE;
+    RUN(mov_from_dr, REG(GPR_EBX, 4, 4), 0);
+    assert_handler(VEC_UD, -1, AT_CODE + 2);
+
+    setup_flat(0);
+    CPU->dr[7] |= 0x2000; /* GD */
+    RUN(mov_from_dr, REG(GPR_EBX, 4, 0), 0);
+    assert_handler(VEC_DB, -1, AT_CODE);
+    ck_assert(CPU->dr[6] & 0x2000);
+    ck_assert(!(CPU->dr[7] & 0x2000));
+    setup_flat(3);
+    RUN(mov_from_dr, REG(GPR_EBX, 4, 0), 0);
+    assert_handler(VEC_GP, 0, AT_CODE);
+}
+END_TEST
+
+/* --- MSRs, TSC, CPUID ---------------------------------------------------- */
+static bool write_msr(uint32_t msr, uint64_t value)
+{
+    CPU->gpr[GPR_ECX] = msr;
+    CPU->gpr[GPR_EAX] = (uint32_t)value;
+    CPU->gpr[GPR_EDX] = (uint32_t)(value >> 32);
+    CPU->eip = AT_CODE;
+    CPU->fault.vector = 0xff;
+    RUN(wrmsr, 0, 0);
+    return CPU->fault.vector == 0xff;
+}
+
+static bool read_msr(uint32_t msr, uint64_t *value)
+{
+    CPU->gpr[GPR_ECX] = msr;
+    CPU->eip = AT_CODE;
+    CPU->fault.vector = 0xff;
+    RUN(rdmsr, 0, 0);
+    *value = (uint64_t)CPU->gpr[GPR_EDX] << 32 | CPU->gpr[GPR_EAX];
+    return CPU->fault.vector == 0xff;
+}
+
+START_TEST(msrs_hold_what_was_written)
+{
+    static const struct {
+        uint32_t msr;
+        uint64_t value;
+    } cases[] = {{0x174, 0x60},         {0x175, 0x12345678},
+                 {0x176, 0x87654321},   {0x277, 0x0006010406050700},
+                 {0x2ff, 0xc06},        {0x200, 0x123456006},
+                 {0x201, 0xfffff0800},  {0x250, 0x0606060606060606},
+                 {0x258, 0x0505050505}, {0x26f, 0x04},
+                 {0xc0000080, EFER_NXE}};
+    uint64_t value;
+
+    setup_flat(0);
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        ck_assert_msg(write_msr(cases[i].msr, cases[i].value), "msr %x",
+                      cases[i].msr);
+        ck_assert(read_msr(cases[i].msr, &value));
+        ck_assert_msg(value == cases[i].value, "msr %x is %llx", cases[i].msr,
+                      (unsigned long long)value);
+    }
+    ck_assert_int_eq(mock.mode_changes, 1); /* EFER */
+}
+END_TEST
+
+START_TEST(reserved_msr_values_are_gp)
+{
+    static const struct {
+        uint32_t msr;
+        uint64_t value;
+    } cases[] = {{0x277, 0x02}, {0x2ff, 0x1000},     {0x2ff, 7},
+                 {0x200, 7},    {0x201, 0x100},      {0x250, 2},
+                 {0xfe, 0},     {0xc0000080, 0x100}, {0x10a, 0},
+                 {0x1234, 0},   {0x1b, 0xfee00900}};
+    uint64_t value;
+
+    setup_flat(0);
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++)
+        ck_assert_msg(!write_msr(cases[i].msr, cases[i].value), "msr %x",
+                      cases[i].msr);
+    ck_assert(!read_msr(0x1234, &value));
+    ck_assert(read_msr(0x8b, &value));
+    ck_assert_uint_ne(value >> 32, 0);
+    ck_assert(read_msr(0x10a, &value));
+    ck_assert_uint_eq(value & 1, 1); /* RDCL_NO */
+    setup_flat(3);
+    ck_assert(!read_msr(0x10, &value));
+    assert_handler(VEC_GP, 0, AT_CODE);
+}
+END_TEST
+
+START_TEST(tsc_moves_by_msr_and_adjust)
+{
+    uint64_t value;
+
+    setup_flat(0);
+    mock.host_tsc = 1000000;
+    ck_assert(write_msr(0x10, 5));
+    ck_assert(read_msr(0x10, &value));
+    ck_assert_uint_eq(value, 5);
+    ck_assert(read_msr(0x3b, &value));
+    ck_assert_uint_eq(value, 5ull - 1000000);
+    ck_assert(write_msr(0x3b, 0));
+    RUN(rdtsc, 0, 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EAX], 1000000);
+    ck_assert(write_msr(0xc0000103, 7));
+    RUN(rdtscp, 0, 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_ECX], 7);
+    setup_flat(3);
+    ck_assert_int_eq(RUN(rdtsc, 0, 0), CALLOUT_NEXT);
+    CPU->cr4 |= CR4_TSD;
+    RUN(rdtsc, 0, 0);
+    assert_handler(VEC_GP, 0, AT_CODE);
+}
+END_TEST
+
+static struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf)
+{
+    return cpu_model_cpuid(&mock.model, leaf, subleaf);
+}
+
+START_TEST(cpuid_of_max_is_one_that_needs_no_mitigation)
+{
+    struct cpuid_leaf leaf;
+    char brand[49] = {0};
+
+    setup_flat(0);
+    leaf = cpuid(0, 0);
+    ck_assert(memcmp(&leaf.ebx, "Genu", 4) == 0);
+    ck_assert(memcmp(&leaf.edx, "ineI", 4) == 0);
+    ck_assert(memcmp(&leaf.ecx, "ntel", 4) == 0);
+    leaf = cpuid(1, 0);
+    ck_assert_uint_eq(leaf.eax >> 8 & 15, 6);
+    ck_assert_uint_eq((leaf.eax >> 12 & 0xf0) | (leaf.eax >> 4 & 15), 28);
+    ck_assert_uint_eq(leaf.edx & (1u << 9), 0);  /* no local APIC */
+    ck_assert_uint_eq(leaf.ecx & (1u << 28), 0); /* no AVX */
+    ck_assert_uint_eq(leaf.edx & 0x07008870, 0x07008870);
+    ck_assert_uint_eq(leaf.ecx >> 31, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        leaf = cpuid(0x80000002 + i, 0);
+        memcpy(brand + 16 * i, &leaf, 16);
+    }
+    ck_assert_str_eq(brand, mock.model.brand);
+    ck_assert_uint_eq(cpuid(0x80000001, 0).edx & (1u << 20), 1u << 20);
+    ck_assert_uint_eq(cpuid(0x80000008, 0).eax & 0xff, CPU_MODEL_PHYS_BITS);
+    ck_assert_uint_eq(cpuid(0x15, 0).ebx, 0);
+    mock.model.tsc_khz = 2400123;
+    leaf = cpuid(0x15, 0);
+    ck_assert_uint_eq((uint64_t)leaf.ecx * leaf.ebx / leaf.eax, 2400123000);
+    CPU->gpr[GPR_EAX] = 1;
+    RUN(cpuid, 0, 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EDX], mock.model.feat_1_edx);
+}
+END_TEST
+
+START_TEST(cpu_options_are_applied_or_refused)
+{
+    struct cpu_model m;
+    char why[160];
+
+    ck_assert(cpu_model_parse("max,-sse2,+sse3,nx=off,vme", &m, why, 160));
+    ck_assert_uint_eq(m.feat_1_edx & (1u << 26), 0);
+    ck_assert_uint_eq(m.feat_81_edx & (1u << 20), 0);
+    ck_assert_uint_eq(m.feat_1_edx & 2, 2);
+    ck_assert(cpu_model_parse("qemu32,vendor=AuthenticAMD", &m, why, 160));
+    ck_assert_str_eq(m.vendor, "AuthenticAMD");
+    ck_assert(!cpu_model_parse("maxx", &m, why, 160));
+    ck_assert_ptr_nonnull(strstr(why, "'max'"));
+    ck_assert(!cpu_model_parse("max,+avx", &m, why, 160));
+    ck_assert_ptr_nonnull(strstr(why, "avx"));
+    ck_assert(cpu_model_parse("max,-avx", &m, why, 160));
+    ck_assert(!cpu_model_parse("max,+ssse", &m, why, 160));
+    ck_assert_ptr_nonnull(strstr(why, "did you mean"));
+    ck_assert(!cpu_model_parse("max,nx=maybe", &m, why, 160));
+    ck_assert(!cpu_model_parse("max,vendor=x", &m, why, 160));
+}
+END_TEST
+
+/* --- flags --------------------------------------------------------------- */
+START_TEST(cli_and_sti_obey_iopl_vme_and_pvi)
+{
+    setup_flat(3);
+    set_flags(EFL_IF);
+    RUN(cli, 0, 0);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    setup_flat(3);
+    set_flags(EFL_IF | EFL_IOPL);
+    ck_assert_int_eq(RUN(cli, 0, 0), CALLOUT_NEXT);
+    ck_assert_uint_eq(CPU->eflags_if, 0);
+    setup_flat(3);
+    set_flags(EFL_IF);
+    CPU->cr4 |= CR4_PVI;
+    RUN(sti, 0, 0);
+    ck_assert_uint_eq(vcpu_eflags(CPU), EFL_IF | EFL_VIF | 2);
+    RUN(cli, 0, 0);
+    ck_assert_uint_eq(vcpu_eflags(CPU), EFL_IF | 2);
+    CPU->eflags_sys |= EFL_VIP;
+    RUN(sti, 0, 0);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    setup_v86(0);
+    CPU->cr4 |= CR4_VME;
+    RUN(sti, 0, 0);
+    ck_assert(CPU->eflags_sys & EFL_VIF);
+}
+END_TEST
+
+START_TEST(sti_shadows_only_if_if_was_clear)
+{
+    setup_flat(0);
+    RUN(sti, 0, 0);
+    ck_assert(CPU->intr_shadow);
+    CPU->intr_shadow = false;
+    RUN(sti, 0, 0);
+    ck_assert(!CPU->intr_shadow);
+}
+END_TEST
+
+static void pop_flags(uint32_t image, unsigned size)
+{
+    poke(CPU->seg[SEG_SS].base + CPU->gpr[GPR_ESP], 4, image);
+    RUN(popf, REG(0, size, 0), 0);
+}
+
+START_TEST(popf_writes_what_cpl_and_iopl_allow)
+{
+    const uint32_t all = 0xffffffff;
+
+    setup_flat(0);
+    pop_flags(all & ~EFL_TF, 4);
+    ck_assert_uint_eq(vcpu_eflags(CPU), EFL_ARITH | EFL_IF | EFL_IOPL | EFL_NT |
+                                            EFL_AC | EFL_ID | 2);
+    ck_assert_uint_eq(CPU->gpr[GPR_ESP], AT_STACK0 - 0x100 + 4);
+    setup_flat(3);
+    pop_flags(all & ~EFL_TF, 4);
+    ck_assert_uint_eq(vcpu_eflags(CPU),
+                      EFL_ARITH | EFL_NT | EFL_AC | EFL_ID | 2);
+    setup_flat(3);
+    set_flags(EFL_IOPL);
+    pop_flags(EFL_IF, 2);
+    ck_assert_uint_eq(vcpu_eflags(CPU), EFL_IF | EFL_IOPL | 2);
+    CPU->intr_line = 1;
+    pop_flags(EFL_IF, 4);
+    ck_assert_uint_eq(CPU->attention, 1);
+}
+END_TEST
+
+START_TEST(popf_of_tf_starts_stepping)
+{
+    setup_flat(0);
+    poke(CPU->gpr[GPR_ESP], 4, EFL_TF);
+    ck_assert_int_eq(RUN(popf, REG(0, 4, 0), 0), CALLOUT_DISPATCH);
+    ck_assert_uint_eq(CPU->eip, AT_CODE + 2);
+    ck_assert(vcpu_mode(CPU) & TU_STEP);
+}
+END_TEST
+
+START_TEST(pushf_hides_rf_and_vm)
+{
+    setup_v86(3);
+    CPU->eflags_sys |= EFL_RF;
+    RUN(pushf, REG(0, 4, 0), 0);
+    ck_assert_uint_eq(peek(0x307fc, 4), EFL_IOPL | EFL_IF | 2);
+    setup_v86(0);
+    RUN(pushf, REG(0, 2, 0), 0);
+    assert_handler(VEC_GP, 0, 0x100);
+    setup_v86(0);
+    CPU->cr4 |= CR4_VME;
+    RUN(pushf, REG(0, 2, 0), 0);
+    ck_assert_uint_eq(peek(0x307fe, 2), EFL_IOPL | 2); /* VIF is clear */
+    pop_flags(EFL_IF, 2);
+    ck_assert_uint_eq(vcpu_eflags(CPU), EFL_VM | EFL_IF | EFL_VIF | 2);
+}
+END_TEST
+
+/* --- ports --------------------------------------------------------------- */
+START_TEST(in_and_out)
+{
+    setup_flat(0);
+    mock.io_value = 0xa1b2c3d4;
+    CPU->gpr[GPR_EAX] = 0x11111111;
+    CPU->gpr[GPR_EDX] = 0xffff03f8;
+    RUN(in, REG(0, 1, 0) | 1u << 24, 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EAX], 0x111111d4);
+    ck_assert_uint_eq(mock.io_port, 0x3f8);
+    RUN(in, REG(0, 2, 0x61), 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EAX], 0x1111c3d5);
+    ck_assert_uint_eq(mock.io_port, 0x61);
+    RUN(in, REG(0, 4, 0x61), 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EAX], 0xa1b2c3d6);
+    RUN(out, REG(0, 2, 0x80), 0);
+    ck_assert_uint_eq(mock.io_log[0], 0xc3d6);
+    ck_assert_uint_eq(mock.io_size, 2);
+}
+END_TEST
+
+START_TEST(io_bitmap_decides_below_iopl)
+{
+    setup_flat(3);
+    CPU->gpr[GPR_EDX] = 0x3f8;
+    poke(AT_TSS + 0x88 + 0x3f8 / 8, 1, 0xfe); /* 3f8 only */
+    RUN(out, REG(0, 1, 0) | 1u << 24, 0);
+    ck_assert_uint_eq(mock.io_writes, 1);
+    RUN(out, REG(0, 2, 0) | 1u << 24, 0); /* 3f9 too */
+    assert_handler(VEC_GP, 0, AT_CODE);
+
+    setup_flat(3); /* a word at the edge of two bytes */
+    poke(AT_TSS + 0x88 + 0x3f8 / 8 - 1, 2, 0xfe7f);
+    CPU->gpr[GPR_EDX] = 0x3f7;
+    RUN(in, REG(0, 2, 0) | 1u << 24, 0);
+    ck_assert_uint_eq(mock.io_reads, 1);
+
+    setup_flat(3); /* the bitmap's second byte must be inside the limit */
+    memset(mock.ram + AT_TSS + 0x88, 0, 0x100);
+    CPU->seg[SEG_TR].limit = 0x88 + 0x3f8 / 8;
+    CPU->gpr[GPR_EDX] = 0x3f8;
+    RUN(in, REG(0, 1, 0) | 1u << 24, 0);
+    assert_handler(VEC_GP, 0, AT_CODE);
+
+    setup_flat(3);
+    set_flags(EFL_IOPL);
+    RUN(in, REG(0, 1, 0x60), 0);
+    ck_assert_uint_eq(mock.io_reads, 1);
+    setup_v86(3); /* IOPL does not count there */
+    RUN(in, REG(0, 1, 0x60), 0);
+    assert_handler(VEC_GP, 0, 0x100);
+}
+END_TEST
+
+START_TEST(reset_state_is_the_manuals)
+{
+    setup_reset();
+    ck_assert_uint_eq(CPU->seg[SEG_CS].base + CPU->eip, 0xfffffff0);
+    ck_assert_uint_eq(CPU->cr0, 0x60000010);
+    ck_assert_uint_eq(CPU->gpr[GPR_EDX], mock.model.signature);
+    ck_assert_uint_eq(vcpu_eflags(CPU), 2);
+    ck_assert_uint_eq(CPU->idtr.limit, 0xffff);
+    ck_assert_uint_eq(vcpu_mode(CPU) & ~TU_NO_FPU,
+                      TU_CODE16 | TU_STACK16 | TU_SEGMENTED | TU_REAL);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {flat_loads_go_on_inline,
+                                  loads_that_change_the_mode_dispatch,
+                                  load_sets_the_accessed_bit_once,
+                                  data_segment_checks,
+                                  stack_segment_checks,
+                                  selectors_in_the_ldt,
+                                  real_mode_load_keeps_the_limit,
+                                  push_and_pop_of_segments,
+                                  load_far_loads_both_or_nothing,
+                                  segment_check_of_accesses,
+                                  ltr_marks_the_tss_busy,
+                                  lldt_and_ltr_checks,
+                                  tables_are_stored_as_loaded,
+                                  lar_lsl_verr_verw,
+                                  arpl_raises_the_rpl,
+                                  cr0_refuses_impossible_combinations,
+                                  cr0_tells_the_mmu_and_the_mode,
+                                  pae_loads_and_checks_the_pdptes,
+                                  cr4_takes_only_what_the_model_has,
+                                  cr2_and_cr3_read_back,
+                                  debug_registers_alias_and_are_guarded,
+                                  msrs_hold_what_was_written,
+                                  reserved_msr_values_are_gp,
+                                  tsc_moves_by_msr_and_adjust,
+                                  cpuid_of_max_is_one_that_needs_no_mitigation,
+                                  cpu_options_are_applied_or_refused,
+                                  cli_and_sti_obey_iopl_vme_and_pvi,
+                                  sti_shadows_only_if_if_was_clear,
+                                  popf_writes_what_cpl_and_iopl_allow,
+                                  popf_of_tf_starts_stepping,
+                                  pushf_hides_rf_and_vm,
+                                  in_and_out,
+                                  io_bitmap_decides_below_iopl,
+                                  reset_state_is_the_manuals};
+    Suite *suite = suite_create("vcpu-system");
+    TCase *tcase = tcase_create("system");
+    SRunner *runner;
+    int failed;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++)
+        tcase_add_test(tcase, tests[i]);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
