@@ -99,9 +99,10 @@ struct view {
 
     uint64_t active[REGIONS / 64];       /* regions with a copied PDE */
     uint64_t active_local[REGIONS / 64]; /* of these, not all global */
-    uint64_t large[REGIONS / 64]; /* 2 MiB: something from a large page */
-    uint16_t table[REGIONS];      /* copy of the region's table; 0: none */
-    uint64_t pde[REGIONS];        /* copy of the PDE */
+    /* By 2 MiB: something may have come from a large page (a hint). */
+    uint64_t large[REGIONS / 64];
+    uint16_t table[REGIONS]; /* copy of the region's table; 0: none */
+    uint64_t pde[REGIONS];   /* copy of the PDE */
 
     struct page_set exec;   /* fetched since the epoch began */
     struct page_set mapped; /* present in the window */
@@ -284,8 +285,8 @@ void space_drop(struct mmu *mmu, struct view *view, unsigned first,
 /* Drops what the guest's tables no longer say; all: global entries too. */
 void space_verify(struct mmu *mmu, struct view *view, bool all);
 void space_drop_all(struct mmu *mmu, struct view *view);
-/* Makes the view of v->cr3 the current one. */
-void space_select(struct mmu *mmu);
+/* Makes the view of v->cr3 the current one; true if it was cached. */
+bool space_select(struct mmu *mmu);
 /* Cached translations made under other paging-mode bits go. */
 void space_check_mode(struct mmu *mmu);
 

@@ -102,7 +102,8 @@ void mmu_load_cr3(struct mmu *mmu)
         return;
     soft_tlb_clear_local(mmu);
     space_verify(mmu, mmu->kernel, !(mmu->v->cr4 & CR4_PGE));
-    space_select(mmu);
+    if (space_select(mmu))
+        stat_inc(CR3_HITS);
     window_settle(mmu);
     window_select(mmu);
 }
@@ -150,8 +151,10 @@ enum mmu_fault_result mmu_fault(struct mmu *mmu, gva_t gva,
     if (!mmu->config.windows || !gpa_is_ram(mmu, w.gpa) ||
         ((flags & MEM_WRITE) && trace_on(mmu, w.gpa)))
         return MMU_SLOW_ONLY;
-    if (!window_fill(mmu, view, gva, flags, &w))
+    if (!window_fill(mmu, view, gva, flags, &w)) {
+        window_settle(mmu);
         return MMU_SLOW_ONLY;
+    }
     window_select(mmu);
     return MMU_FILLED;
 }

@@ -121,6 +121,8 @@ void mmu_trace_code(struct mmu *mmu, gfn_t gfn, bool on);
 /* Physical access by devices and loaders (any thread may read; writes to
  * traced frames are reported if on the vcpu thread). NULL if not all RAM. */
 void *mmu_phys(struct mmu *mmu, gpa_t gpa, uint64_t len);
+/* Reports what was written through mmu_phys (vcpu thread, or vcpu stopped). */
+void mmu_phys_written(struct mmu *mmu, gpa_t gpa, uint64_t len);
 uint64_t mmu_ram_size(const struct mmu *mmu);
 
 /* Debugging: translates gva with no side effect; false if not mapped. */

@@ -35,7 +35,7 @@ void soft_tlb_fill(struct mmu *mmu, gva_t gva, enum tlb_mode mode,
     else
         mmu->tlb_local[mode][index / 64] |= bit;
     if (w->span > 1)
-        space_note_large(mode == TLB_USER ? mmu->current : mmu->kernel, gva);
+        space_note_large(mmu->kernel, gva); /* invlpg looks there always */
     stat_inc(SOFT_FILLS);
 }
 

@@ -121,7 +121,7 @@ void space_drop_all(struct mmu *mmu, struct view *view)
 
         for (; bits; bits &= bits - 1)
             copy_free(mmu, view, i * 64 + __builtin_ctzll(bits));
-        view->active[i] = view->active_local[i] = view->large[i] = 0;
+        view->active[i] = view->active_local[i] = 0;
     }
     if (view->window)
         window_empty(mmu, view);
@@ -400,20 +400,33 @@ static struct view *oldest_view(struct mmu *mmu)
     return oldest;
 }
 
-void space_select(struct mmu *mmu)
+static bool any_active(const struct view *view)
+{
+    uint64_t any = 0;
+
+    for (unsigned i = 0; i < REGIONS / 64; i++)
+        any |= view->active[i];
+    return any;
+}
+
+bool space_select(struct mmu *mmu)
 {
     uint32_t key = mmu->v->cr3 & (mmu->mode->pdpte ? ~31u : PAGE_MASK);
     struct view *view = NULL;
+    bool hit;
 
     for (unsigned i = 0; i < mmu->config.max_windows && !view; i++)
         if (mmu->views[i].live && mmu->views[i].cr3 == key)
             view = &mmu->views[i];
+    hit = view != NULL;
     if (view != mmu->current)
         mmu->v->mode_dirty = true;
     if (view) {
-        stat_inc(CR3_HITS);
         mmu->current = view;
         space_verify(mmu, view, true);
+        /* Nothing of it is left: another process got the page of this CR3. */
+        if (!any_active(view))
+            view->young = true;
     } else {
         view = oldest_view(mmu);
         space_drop_all(mmu, view);
@@ -423,4 +436,5 @@ void space_select(struct mmu *mmu)
         mmu->current = view;
     }
     view->last_use = ++mmu->clock;
+    return hit;
 }

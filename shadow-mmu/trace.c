@@ -36,3 +36,14 @@ void trace_written(struct mmu *mmu, gpa_t gpa, unsigned len)
         len -= part;
     }
 }
+
+void mmu_phys_written(struct mmu *mmu, gpa_t gpa, uint64_t len)
+{
+    while (len) {
+        unsigned part = len < PAGE_SIZE ? (unsigned)len : PAGE_SIZE;
+
+        trace_written(mmu, gpa, part);
+        gpa += part;
+        len -= part;
+    }
+}

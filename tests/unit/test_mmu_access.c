@@ -378,6 +378,17 @@ START_TEST(written_reports_the_frame_that_was_handed_out)
 }
 END_TEST
 
+START_TEST(physical_writes_report_traced_frames_only)
+{
+    start();
+    mmu_trace_code(mmu, 0x51, true);
+    mmu_phys_written(mmu, 0x50f00, 0x3000);
+    ck_assert_uint_eq(seen.gpa, 0x51000);
+    ck_assert_uint_eq(seen.len, 0x1000);
+    machine_stop();
+}
+END_TEST
+
 START_TEST(a_and_d_updates_of_traced_tables_are_reported)
 {
     start();
@@ -558,7 +569,16 @@ START_TEST(young_until_somebody_says_otherwise)
     load_cr3(ROOT_B);
     ck_assert(mmu_user_is_young(mmu));
     load_cr3(ROOT);
+    ck_assert(mmu_user_is_young(mmu)); /* nothing was ever used of it */
+    fetch(BASE, MEM_USER);
+    mmu_user_mature(mmu);
+    load_cr3(ROOT_B);
+    load_cr3(ROOT);
     ck_assert(!mmu_user_is_young(mmu));
+    /* Another process under the same CR3. */
+    table32(ROOT)[1] = 0;
+    load_cr3(ROOT);
+    ck_assert(mmu_user_is_young(mmu));
     machine_stop();
 }
 END_TEST
@@ -614,6 +634,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_probe_sets_a_and_d_and_moves_nothing);
     tcase_add_test(t, traced_writes_report_their_exact_bytes);
     tcase_add_test(t, written_reports_the_frame_that_was_handed_out);
+    tcase_add_test(t, physical_writes_report_traced_frames_only);
     tcase_add_test(t, a_and_d_updates_of_traced_tables_are_reported);
     tcase_add_test(t, an_unchanged_address_space_keeps_its_identity);
     tcase_add_test(t, a_changed_fetched_page_ends_the_identity);
