@@ -61,9 +61,10 @@ struct codecache *codecache_create(size_t size, gfn_t frames,
 void codecache_destroy(struct codecache *cc);
 
 /* --- the transaction ----------------------------------------------------- */
-/* Writable pointer to at least max bytes, or NULL: full, flush and retry.
- * *exec is the executable address of the same place. */
-uint8_t *codecache_reserve(struct codecache *cc, size_t max, uint64_t *exec);
+/* Writable pointer to at least least bytes, or NULL: full, flush and retry.
+ * *room is how many there are, *exec the executable address of the place. */
+uint8_t *codecache_reserve(struct codecache *cc, size_t least, size_t *room,
+                           uint64_t *exec);
 /* Takes len of the reserved bytes for a TU described by tu (host_off, links
  * and list fields are filled in); returns its stored form. NULL: table full,
  * flush and retry. */

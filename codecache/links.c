@@ -17,10 +17,12 @@ static uint32_t rel32_read(const struct codecache *cc, uint32_t site)
            (uint32_t)p[3] << 24;
 }
 
-/* One 4-byte store: the vcpu thread is the only one that executes here. */
+/* One 4-byte store, at any alignment: the vcpu thread is the only one that
+ * executes here. */
+typedef uint32_t rel32_t __attribute__((aligned(1), may_alias));
 static void rel32_write(struct codecache *cc, uint32_t site, uint32_t value)
 {
-    *(volatile uint32_t *)(void *)(cc->rw + site) = value;
+    *(volatile rel32_t *)(void *)(cc->rw + site) = value;
 }
 
 void codecache_link(struct codecache *cc, uint32_t site, struct tu *target,

@@ -100,9 +100,11 @@ void codecache_destroy(struct codecache *cc)
     unmap(cc, sizeof(*cc));
 }
 
-uint8_t *codecache_reserve(struct codecache *cc, size_t max, uint64_t *exec)
+uint8_t *codecache_reserve(struct codecache *cc, size_t least, size_t *room,
+                           uint64_t *exec)
 {
-    if (cc->size - cc->used < max)
+    *room = cc->size - cc->used;
+    if (*room < least)
         return NULL;
     *exec = (uint64_t)(uintptr_t)(cc->rx + cc->used);
     return cc->rw + cc->used;

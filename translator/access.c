@@ -259,16 +259,15 @@ static void cold_access(struct context *c, const struct cold *cold)
 static void cold_exit(struct context *c, const struct cold *cold)
 {
     struct emit *e = &c->e;
-    const struct stubs *stubs = &c->t->stubs;
     uint32_t site = (uint32_t)(cold->jump - e->start);
 
     emit_mov_ri32(e, R8, cold->target);
     if (!cold->chain) {
-        emit_jmp(e, c->mode & TU_STEP ? stubs->step : stubs->dispatch);
+        emit_jmp(e, cold->stub);
         return;
     }
     emit_mov_ri32(e, R9, (uint32_t)codecache_used(c->t->cc) + site);
-    emit_jmp(e, stubs->chain);
+    emit_jmp(e, c->t->stubs.chain);
 }
 
 void emit_cold(struct context *c)
@@ -291,6 +290,7 @@ void exit_to(struct context *c, uint8_t *jump, uint32_t target)
 
     cold->jump = jump;
     cold->target = target;
-    cold->chain = c->t->options.chain && !c->segmented &&
+    cold->stub = exit_stub(c);
+    cold->chain = c->t->options.chain && !c->segmented && !c->shadowed &&
                   !(c->mode & TU_STEP) && (same_page || c->global);
 }

@@ -11,9 +11,10 @@
 #include "translator/translator.h"
 
 #define INSN_MAX 64
-/* Bound on emitted bytes per instruction, hot and cold together. */
-#define BYTES_PER_INSN 512
-#define BYTES_PER_TU   1024
+/* Host bytes of a TU: what is worth trying with, and what side entries can
+ * address. A TU of 64 instructions stays under 32 KiB. */
+#define TU_BYTES_LEAST 512
+#define TU_BYTES_MOST  60000
 
 enum cold_kind { COLD_SLOW_ACCESS, COLD_EXIT };
 
@@ -28,10 +29,20 @@ struct cold {
     bool commit, commit_exits;
     /* exit: */
     uint32_t target;
+    uint64_t stub;
     bool chain;
 };
 
 struct guilt_table;
+
+/* Decoded instructions by physical address: what was flushed or killed comes
+ * back without a decode if its bytes are the same. */
+#define DECODED_SLOTS 16384u
+struct decoded {
+    uint32_t gpa; /* + 1; 0 free */
+    bool code16;
+    struct insn insn;
+};
 
 struct translator {
     struct vcpu *v;
@@ -40,6 +51,7 @@ struct translator {
     struct translator_options options;
     struct stubs stubs;
     struct guilt_table *guilt;
+    struct decoded *decoded;
 };
 
 struct context {
@@ -58,6 +70,7 @@ struct context {
     unsigned current;      /* index of the instruction being emitted */
     bool checked;          /* current instruction uses checked accesses */
     bool check_segment;    /* and full checks for fs/gs */
+    bool shadowed;         /* it follows sti: exits are safepoints */
     struct side_entry side[INSN_MAX * 5];
     unsigned side_count;
     struct cold cold[INSN_MAX * 4];
@@ -130,8 +143,12 @@ void emit_esp_add(struct context *c, int32_t n);
 void emit_leave_insn(struct context *c);
 /* The segment override in force, or standard. */
 unsigned insn_segment(const struct insn *insn, unsigned standard);
-/* Ends the shadow of sti and polls; eip is the next instruction. */
-void emit_shadow_end(struct context *c, uint32_t eip);
+/* Ends the shadow of sti: in front of the instruction that follows it. */
+void emit_shadow_end(struct context *c);
+/* A safepoint with v->eip = eip. */
+void emit_poll_at(struct context *c, uint32_t eip);
+/* Where an exit goes that is not chained. */
+uint64_t exit_stub(const struct context *c);
 
 /* --- guilt.c ------------------------------------------------------------- */
 struct guilt_table *guilt_create(void);

@@ -222,7 +222,7 @@ static void emit_rel32(struct emit *e, uint64_t target)
 {
     int64_t rel = (int64_t)(target - (emit_here(e) + 4));
 
-    CHECK(rel == (int32_t)rel, "branch out of reach");
+    CHECK(rel == (int32_t)rel || e->overflow, "branch out of reach");
     emit_u32(e, (uint32_t)rel);
 }
 
@@ -246,7 +246,7 @@ void emit_jmp_mem(struct emit *e, struct mem_ref m)
 static uint8_t *open32(struct emit *e)
 {
     emit_u32(e, 0);
-    return e->p - 4;
+    return e->p - 4; /* with no room left: some byte of this code, unused */
 }
 
 uint8_t *emit_jcc_open(struct emit *e, unsigned cc)
@@ -305,6 +305,8 @@ void emit_close8(struct emit *e, uint8_t *at)
 {
     int64_t rel = e->p - (at + 1);
 
+    if (e->overflow)
+        return;
     CHECK(rel >= -128 && rel <= 127, "short branch");
     *at = (uint8_t)rel;
 }

@@ -3,7 +3,8 @@
  * A small x86-64 assembler: just the forms that translated code and stubs
  * need. It writes through the writable view; `exec` is the executable address
  * of the first byte, so relative branches are computed on executable
- * addresses. Room is reserved by the caller; running over it is a bug.
+ * addresses. Running out of room sets a flag and writes nothing more; the
+ * caller throws the code away.
  */
 #ifndef RINGFALL_TRANSLATOR_EMIT_H
 #define RINGFALL_TRANSLATOR_EMIT_H
@@ -29,6 +30,7 @@ enum host_reg { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12,
 struct emit {
     uint8_t *start, *p, *end;
     uint64_t exec;
+    bool overflow; /* room ran out: what was emitted is to be thrown away */
 };
 
 /* Guest memory through gs with 32-bit address size, or host memory. */
@@ -63,7 +65,10 @@ static inline uint32_t emit_offset(const struct emit *e)
 }
 static inline void emit_byte(struct emit *e, unsigned b)
 {
-    CHECK(e->p < e->end, "emit buffer");
+    if (UNLIKELY(e->p >= e->end)) {
+        e->overflow = true;
+        return;
+    }
     *e->p++ = (uint8_t)b;
 }
 void emit_bytes(struct emit *e, const void *bytes, unsigned n);

@@ -99,7 +99,7 @@ bool insn_needs_poll(const struct insn *insn)
     }
 }
 
-static void emit_poll_at(struct context *c, uint32_t eip)
+void emit_poll_at(struct context *c, uint32_t eip)
 {
     struct emit *e = &c->e;
     uint8_t *quiet;
@@ -119,13 +119,21 @@ void emit_poll(struct context *c)
     emit_poll_at(c, c->eip);
 }
 
-/* Behind the instruction that follows sti: the shadow ends here. */
-void emit_shadow_end(struct context *c, uint32_t eip)
+/* No safepoint lies between this store and the end of that instruction. */
+void emit_shadow_end(struct context *c)
 {
     const struct mem_ref shadow = STATE(intr_shadow);
 
     emit_mem(&c->e, &(struct enc){.opcode = 0xc6, .imm_len = 1}, &shadow);
-    emit_poll_at(c, eip);
+}
+
+uint64_t exit_stub(const struct context *c)
+{
+    const struct stubs *stubs = &c->t->stubs;
+
+    if (c->mode & TU_STEP)
+        return stubs->step;
+    return c->shadowed ? stubs->dispatch_poll : stubs->dispatch;
 }
 
 void emit_exit_jmp(struct context *c, uint32_t target)
@@ -136,9 +144,7 @@ void emit_exit_jmp(struct context *c, uint32_t target)
 /* Jump to the eip in r8d. */
 static void emit_indirect(struct context *c)
 {
-    const struct stubs *stubs = &c->t->stubs;
-
-    emit_jmp(&c->e, c->mode & TU_STEP ? stubs->step : stubs->dispatch);
+    emit_jmp(&c->e, exit_stub(c));
 }
 
 void exit_dispatch(struct context *c, uint32_t eip)
@@ -206,7 +212,8 @@ void emit_esp_add(struct context *c, int32_t n)
 
 static bool paired(const struct context *c)
 {
-    return c->t->options.chain && !c->segmented && !(c->mode & TU_STEP);
+    return c->t->options.chain && !c->segmented && !c->shadowed &&
+           !(c->mode & TU_STEP);
 }
 
 /* The push of a call: store, then esp; both in the access's body. */

@@ -58,6 +58,7 @@ enum tc_exit {
 struct stubs {
     uint64_t enter;    /* enum tc_exit (struct vcpu *, entry pc, host rsp) */
     uint64_t dispatch; /* r8d = eip */
+    uint64_t dispatch_poll; /* same, with a safepoint in front */
     uint64_t chain;    /* r8d = eip, r9d = site */
     uint64_t event;    /* r8d = eip: safepoint taken */
     uint64_t step;     /* r8d = eip */

@@ -160,6 +160,21 @@ static void emit_dispatch(struct emit *e, uint64_t miss)
     emit_jmp_mem(e, entry);
 }
 
+/* Transfers in the shadow of sti: an interrupt comes before their target. */
+static void emit_dispatch_poll(struct emit *e, const struct stubs *stubs)
+{
+    uint8_t *quiet;
+
+    emit_mov_rr64(e, R14, RCX);
+    emit_load32(e, RCX, STATE(attention));
+    quiet = emit_jecxz_open(e);
+    emit_mov_rr64(e, RCX, R14);
+    emit_jmp(e, stubs->event);
+    emit_close8(e, quiet);
+    emit_mov_rr64(e, RCX, R14);
+    emit_jmp(e, stubs->dispatch);
+}
+
 /* What follows a C function that did not say NEXT: eax result, rbx rsp with
  * the return address on top. */
 static uint64_t emit_after(struct emit *e, const struct runtime_calls *calls,
@@ -257,6 +272,8 @@ void stubs_emit(struct emit *e, struct stubs *stubs,
     emit_exit(e, TC_EXIT_STEP, leave);
     stubs->dispatch = emit_here(e);
     emit_dispatch(e, miss);
+    stubs->dispatch_poll = emit_here(e);
+    emit_dispatch_poll(e, stubs);
     stubs->ret_miss = emit_here(e);
     emit_load64(e, RSP, STATE(host_stack));
     emit_jmp(e, stubs->dispatch);

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 
@@ -22,7 +23,8 @@ struct translator *translator_create(struct vcpu *v, struct mmu *mmu,
                                      const struct runtime_calls *calls)
 {
     struct translator *t = calloc(1, sizeof(*t));
-    struct emit e;
+    struct emit e = {0};
+    size_t room;
 
     if (!t)
         return NULL;
@@ -35,13 +37,15 @@ struct translator *translator_create(struct vcpu *v, struct mmu *mmu,
     if (t->options.insn_max > INSN_MAX)
         t->options.insn_max = INSN_MAX;
     t->guilt = guilt_create();
-    e.start = e.p = codecache_reserve(cc, 8192, &e.exec);
-    if (!t->guilt || !e.start) {
+    t->decoded = calloc(DECODED_SLOTS, sizeof(*t->decoded));
+    e.start = e.p = codecache_reserve(cc, 8192, &room, &e.exec);
+    if (!t->guilt || !t->decoded || !e.start) {
         translator_destroy(t);
         return NULL;
     }
     e.end = e.start + 8192;
     stubs_emit(&e, &t->stubs, calls);
+    CHECK(!e.overflow, "stubs");
     codecache_commit_stubs(cc, emit_offset(&e));
     return t;
 }
@@ -50,6 +54,7 @@ void translator_destroy(struct translator *t)
 {
     if (t->guilt)
         guilt_destroy(t->guilt);
+    free(t->decoded);
     free(t);
 }
 
@@ -155,6 +160,26 @@ static bool beyond_limit(const struct context *c, const struct insn *insn)
            insn->eip + insn->len - 1 > c->t->v->seg[SEG_CS].limit;
 }
 
+/* insn_decode through the cache; bytes has avail bytes at gpa. */
+static enum decode_result decode_at(struct context *c, struct insn *insn,
+                                    const uint8_t *bytes, unsigned avail,
+                                    uint32_t eip, gpa_t gpa)
+{
+    struct decoded *d = &c->t->decoded[gpa % DECODED_SLOTS];
+    enum decode_result result;
+
+    if (d->gpa == (uint32_t)gpa + 1 && d->code16 == c->code16 &&
+        d->insn.len <= avail && memcmp(d->insn.bytes, bytes, d->insn.len) == 0) {
+        *insn = d->insn;
+        insn->eip = eip;
+        return DECODE_OK;
+    }
+    result = insn_decode(insn, bytes, avail, eip, c->code16, c->t->v->model);
+    if (result == DECODE_OK)
+        *d = (struct decoded){(uint32_t)gpa + 1, c->code16, *insn};
+    return result;
+}
+
 static enum translate_result decode_block(struct context *c,
                                           const struct source *s)
 {
@@ -167,8 +192,8 @@ static enum translate_result decode_block(struct context *c,
         struct insn *insn = &c->insns[c->count];
         unsigned avail = PAGE_SIZE - offset;
         enum decode_result result =
-            insn_decode(insn, s->fetch.page + offset, avail < 15 ? avail : 15,
-                        eip, c->code16, c->t->v->model);
+            decode_at(c, insn, s->fetch.page + offset, avail < 15 ? avail : 15,
+                      eip, c->gpa + (eip - c->eip));
 
         if (result == DECODE_TRUNCATED && avail < 15) {
             enum translate_result r;
@@ -233,7 +258,7 @@ static void log_host(struct context *c)
 
 static void emit_block(struct context *c)
 {
-    bool poll = false, shadow = false;
+    bool poll = false;
 
     for (unsigned i = 0; i < c->count; i++)
         poll |= insn_needs_poll(&c->insns[i]);
@@ -247,10 +272,12 @@ static void emit_block(struct context *c)
         c->checked = c->t->options.checked_all || (guilt & GUILT_CHECKED);
         c->check_segment = guilt & GUILT_SEGMENT;
         side_mark(c, i, 0);
+        if (c->shadowed)
+            emit_shadow_end(c);
         emit_insn(c, insn);
-        if (shadow && !insn_ends_tu(insn))
-            emit_shadow_end(c, insn_next(insn));
-        shadow = insn->rule->class == CLASS_STI;
+        if (c->shadowed && !insn_ends_tu(insn))
+            emit_poll_at(c, insn_next(insn));
+        c->shadowed = insn->rule->class == CLASS_STI;
     }
     if (c->open_end)
         emit_exit_jmp(c, c->end_eip);
@@ -271,15 +298,19 @@ static unsigned poll_length(struct context *c)
 static enum translate_result make(struct context *c, struct tu **out)
 {
     struct translator *t = c->t;
-    size_t room = BYTES_PER_TU + (size_t)c->count * BYTES_PER_INSN;
+    size_t room;
     struct tu tu = {.eip = c->eip, .mode = c->mode, .gpa = c->gpa,
                     .gpa2 = c->gpa2, .global = c->global};
 
-    c->e.start = c->e.p = codecache_reserve(t->cc, room, &c->e.exec);
+    c->e.start = c->e.p =
+        codecache_reserve(t->cc, TU_BYTES_LEAST, &room, &c->e.exec);
     if (!c->e.start)
         return TRANSLATE_FULL;
-    c->e.end = c->e.start + room;
+    c->e.end = c->e.start + (room < TU_BYTES_MOST ? room : TU_BYTES_MOST);
+    c->e.overflow = false;
     emit_block(c);
+    if (c->e.overflow)
+        return TRANSLATE_FULL;
     tu.host_len = emit_offset(&c->e);
     tu.side_count = c->side_count;
     tu.guest_len = (uint16_t)(c->end_eip - c->eip);
@@ -347,7 +378,7 @@ enum translate_result translator_get(struct translator *t, unsigned mode,
     c->segmented = mode & (TU_SEGMENTED | TU_REAL | TU_V86 | TU_CODE16 |
                            TU_STACK16);
     c->count = c->side_count = c->cold_count = 0;
-    c->open_end = false;
+    c->open_end = c->shadowed = false;
     c->open = NULL;
     r = decode_block(c, &s);
     if (r == TRANSLATED)
