@@ -201,15 +201,20 @@ static inline void bytes_zero(void *to, size_t len)
     __asm__ volatile("rep stosb" : "+D"(to), "+c"(len) : "a"(0) : "memory");
 }
 
+/* Guest accesses are as aligned as the guest likes. */
+typedef uint16_t any16_t __attribute__((aligned(1), may_alias));
+typedef uint32_t any32_t __attribute__((aligned(1), may_alias));
+typedef uint64_t any64_t __attribute__((aligned(1), may_alias));
+
 /* Copies of the sizes that matter without the start-up cost of rep. */
 static inline void bytes_copy_small(void *to, const void *from, size_t len)
 {
     if (len == 4)
-        *(uint32_t *)to = *(const uint32_t *)from;
+        *(any32_t *)to = *(const any32_t *)from;
     else if (len == 8)
-        *(uint64_t *)to = *(const uint64_t *)from;
+        *(any64_t *)to = *(const any64_t *)from;
     else if (len == 2)
-        *(uint16_t *)to = *(const uint16_t *)from;
+        *(any16_t *)to = *(const any16_t *)from;
     else if (len == 1)
         *(uint8_t *)to = *(const uint8_t *)from;
     else

@@ -184,7 +184,8 @@ static uint64_t copy_entry(const struct table_copy *copy, unsigned entry_shift,
 static void copy_line(struct mmu *mmu, struct table_copy *copy, unsigned line)
 {
     if (gpa_is_ram(mmu, copy->gpa))
-        bytes_copy(copy->word + line * 8, mmu->ram + copy->gpa + line * 64, 64);
+        bytes_copy(copy->word + line * 8ul, mmu->ram + copy->gpa + line * 64ul,
+                   64);
     else
         for (unsigned i = 0; i < 8; i++)
             copy->word[line * 8 + i] = UINT64_MAX;
@@ -316,7 +317,7 @@ static void verify_table(struct mmu *mmu, struct view *view, unsigned region,
         return;
     for (; lines; lines &= lines - 1) {
         unsigned line = __builtin_ctzll(lines);
-        const uint64_t *a = guest + line * 8, *b = copy->word + line * 8;
+        const uint64_t *a = guest + line * 8ul, *b = copy->word + line * 8ul;
 
         if (UNLIKELY((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) |
                      (a[3] ^ b[3]) | (a[4] ^ b[4]) | (a[5] ^ b[5]) |
@@ -325,11 +326,26 @@ static void verify_table(struct mmu *mmu, struct view *view, unsigned region,
     }
 }
 
+static void verify_region(struct mmu *mmu, struct view *view, unsigned region,
+                          bool all)
+{
+    uint64_t now = walk_pde(mmu, mmu->mode, region);
+
+    if (UNLIKELY(now != view->pde[region])) {
+        if (entry_changed(view->pde[region], now)) {
+            stat_inc(PTE_CHANGES);
+            drop_region(mmu, view, region);
+            return;
+        }
+        view->pde[region] = now;
+    }
+    if (view->table[region])
+        verify_table(mmu, view, region, all);
+}
+
 void space_verify(struct mmu *mmu, struct view *view, bool all)
 {
-    const struct paging_mode *mode = mmu->mode;
-
-    if (!mode->paging)
+    if (!mmu->mode->paging)
         return;
     if (UNLIKELY(mmu->unsorted) && (mmu->v->cr4 & CR4_PGE)) {
         mmu->unsorted = false;
@@ -338,21 +354,8 @@ void space_verify(struct mmu *mmu, struct view *view, bool all)
     for (unsigned i = 0; i < REGIONS / 64; i++) {
         uint64_t bits = all ? view->active[i] : view->active_local[i];
 
-        for (; bits; bits &= bits - 1) {
-            unsigned region = i * 64 + __builtin_ctzll(bits);
-            uint64_t now = walk_pde(mmu, mode, region);
-
-            if (UNLIKELY(now != view->pde[region])) {
-                if (entry_changed(view->pde[region], now)) {
-                    stat_inc(PTE_CHANGES);
-                    drop_region(mmu, view, region);
-                    continue;
-                }
-                view->pde[region] = now;
-            }
-            if (view->table[region])
-                verify_table(mmu, view, region, all);
-        }
+        for (; bits; bits &= bits - 1)
+            verify_region(mmu, view, i * 64 + __builtin_ctzll(bits), all);
     }
 }
 
