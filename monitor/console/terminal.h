@@ -22,8 +22,9 @@ void terminal_restore(void);
 /* Blocks the signals that end or stop a program (SIGTERM, SIGINT, SIGHUP,
  * SIGQUIT, SIGTSTP, SIGCONT) in the calling thread and those made later, and
  * starts a thread that takes them: the first fatal one calls quit(opaque,
- * signal) on that thread without the machine lock, the second kills the
- * program by that signal with the terminal restored. Ignores SIGPIPE. Call once
+ * signal) on that thread without the machine lock, a later one (half
+ * a second, at least) kills the program by that signal with the terminal
+ * restored. Ignores SIGPIPE. Call once
  * in main before other threads are made; 0 or a negative errno. */
 int terminal_signals(void (*quit)(void *opaque, int signal), void *opaque);
 /* Gives those signals in the calling thread their default action back: for

@@ -12,11 +12,16 @@
 #include "monitor/machine.h"
 #include "monitor/options.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 static struct options options;
+/* The signal thread uses these too; not the machine lock, so that a device
+ * that hangs with it cannot keep the user from quitting. */
+static pthread_mutex_t machine_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct machine *machine;
+static bool quit_wanted;
 
 /* A fail stop: give the terminal back, then show what there is. */
 static void report_failure(void)
@@ -28,12 +33,26 @@ static void report_failure(void)
     fflush(NULL);
 }
 
-/* The first of SIGINT, SIGTERM and friends, on the I/O thread. */
+/* The first of SIGINT, SIGTERM and friends, on a thread of its own. */
 static void quit_by_signal(void *opaque, int signal)
 {
     (void)opaque;
     fprintf(stderr, "ringfall: terminating on signal %d\r\n", signal);
-    machine_request(machine, REQUEST_QUIT, 0);
+    pthread_mutex_lock(&machine_mutex);
+    quit_wanted = true;
+    if (machine)
+        machine_request(machine, REQUEST_QUIT, 0);
+    pthread_mutex_unlock(&machine_mutex);
+}
+
+/* Makes the machine known to the signal thread, or NULL: unknown. */
+static void set_machine(struct machine *m)
+{
+    pthread_mutex_lock(&machine_mutex);
+    machine = m;
+    if (m && quit_wanted)
+        machine_request(m, REQUEST_QUIT, 0);
+    pthread_mutex_unlock(&machine_mutex);
 }
 
 static int fail(const char *why)
@@ -44,20 +63,19 @@ static int fail(const char *why)
 
 static int run(char *why, size_t why_size)
 {
-    int error, status;
+    struct machine *m = machine_create(&options.machine, why, why_size);
+    int error, status = 1;
 
-    machine = machine_create(&options.machine, why, why_size);
-    if (!machine)
+    if (!m)
         return fail(why);
+    set_machine(m);
     error = io_thread_start();
     if (error == 0) {
-        status = machine_run(machine);
+        status = machine_run(m);
         io_thread_stop();
-    } else {
-        status = 1;
     }
-    machine_destroy(machine);
-    machine = NULL;
+    set_machine(NULL);
+    machine_destroy(m);
     if (error)
         fprintf(stderr, "ringfall: cannot start the I/O thread: %s\n",
                 strerror(-error));

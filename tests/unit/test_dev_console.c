@@ -687,6 +687,9 @@ START_TEST(second_fatal_signal_kills_with_the_terminal_restored)
     kill(child, SIGTERM);
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     ck_assert_int_eq(byte, 'q');
+    kill(child, SIGTERM); /* at once: still the first request */
+    usleep(800000);
+    ck_assert_int_eq(waitpid(child, &status, WNOHANG), 0);
     kill(child, SIGTERM);
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert(WIFSIGNALED(status));
