@@ -30,10 +30,10 @@ static void run16(struct cpu *c, const u8 *bytes, u32 n)
     PEEK16(c16_area + at + 6) = SEL_KCODE;
     run(c, SNIPPET("ljmp $0x40, $0x100"));
 }
-#define RUN16(c, ...)                                                          \
-    do {                                                                       \
-        static const u8 code_[] = {__VA_ARGS__};                               \
-        run16(&c, code_, sizeof(code_));                                       \
+#define RUN16(c, ...)                            \
+    do {                                         \
+        static const u8 code_[] = {__VA_ARGS__}; \
+        run16(&c, code_, sizeof(code_));         \
     } while (0)
 
 static void sizes(void)
@@ -101,8 +101,8 @@ static void stack16(void)
     check("pops_give_the_values_back",
           c.eax == 0x22222222 && c.ecx == 0x11111111);
     check_eq("and_wrap_back", c.ebp, 0xabcd0004);
-    check_eq("the_stores_were_inside_the_segment",
-             PEEK32(c16_area + 0xfffc), 0x22222222);
+    check_eq("the_stores_were_inside_the_segment", PEEK32(c16_area + 0xfffc),
+             0x22222222);
 }
 
 static void far16(void)

@@ -81,7 +81,9 @@ static void by_plain_gate(void)
     idt_set_default(EXC_DE, 0x8e);
     idt_set_default(EXC_UD, 0x0e);
     run(&c, SNIPPET("ud2"));
-    check_trap("ud_is_benign_so_only_np_arrives", EXC_NP, EXC_UD * 8 + 2);
+    check_eq("ud_is_benign_so_only_np_arrives", trap.vector, EXC_NP);
+    check_eq("  with_the_gate_in_its_error_code", trap.error & ~1u,
+             EXC_UD * 8 + 2);
     idt_set_default(EXC_UD, 0x8e);
     idt_set_default(EXC_PF, 0x0e);
     c.ebx = 0x40000000;

@@ -22,8 +22,7 @@ static void on_tick(struct frame *f)
 }
 
 /* Repeats code until ten ticks fell into it; eax must be `want` each time. */
-static void try_code(const char *name, const u8 *code, const u8 *user,
-                     u32 want)
+static void try_code(const char *name, const u8 *code, const u8 *user, u32 want)
 {
     struct tally t = {0};
     u32 start = ticks;
@@ -45,7 +44,7 @@ static void try_code(const char *name, const u8 *code, const u8 *user,
     }
     check_tally(name, &t);
 }
-#define TRY(name, text, want)                                                  \
+#define TRY(name, text, want) \
     try_code(name, SNIPPET(text), USER_SNIPPET(text), want)
 
 void guest_main(void)
@@ -58,9 +57,10 @@ void guest_main(void)
     pit_start(0x34, 1193);
     TRY("a_loop_of_one_block", "movl $20000, %ecx\n 1: incl %eax\n loop 1b",
         20000);
-    TRY("a_carry_chain", "movl $20000, %ecx\n xorl %edx, %edx\n"
-                         "1: addl $0x80000001, %edx\n adcl $0, %eax\n"
-                         "decl %ecx\n jnz 1b",
+    TRY("a_carry_chain",
+        "movl $20000, %ecx\n xorl %edx, %edx\n"
+        "1: addl $0x80000001, %edx\n adcl $0, %eax\n"
+        "decl %ecx\n jnz 1b",
         10000);
     TRY("flags_across_calls",
         "movl $5000, %ecx\n 1: cmpl $2500, %ecx\n call 2f\n decl %ecx\n"

@@ -156,6 +156,8 @@ static void global(void)
     }
     check_tally("a_global_page_changes_by_invlpg_or_a_pge_toggle", &t);
     t = (struct tally){0};
+    set(VA, frame_of(0) | PTE_P | PTE_W);
+    invlpg(VA); /* the global translation may still be there */
     for (u32 i = 0; i < 10; i++) {
         set(VA, frame_of(i) | PTE_P | PTE_W);
         flush_tlb();

@@ -25,19 +25,19 @@ static u8 kernel_stack[4096] __attribute__((aligned(16)));
  * One round of a program: edi is its number. It works on 0x40001000 and
  * reports the checksum in eax by int 41h, for ever.
  */
-#define PROGRAM                                                                \
-    "1: movl %edi, %eax\n movl $300, %ecx\n xorl %edx, %edx\n"                 \
-    "2: addl %ecx, %eax\n adcl $0, %edx\n roll $5, %eax\n"                     \
-    "movl %eax, 0x40001000(,%ecx,4)\n xorl 0x40001000(,%ecx,4), %edx\n"        \
-    "pushl %eax\n pushf\n popl %ebx\n popl %ebx\n addl %ebx, %edx\n"           \
-    "loop 2b\n"                                                                \
-    "movl $0x40001000, %esi\n pushl %edi\n movl $0x40002000, %edi\n"           \
-    "movl $301, %ecx\n rep movsl\n popl %edi\n"                                \
-    "movl $300, %ecx\n 3: addl 0x40002000(,%ecx,4), %edx\n loop 3b\n"          \
-    "movl %edi, 0x40001000\n fildl 0x40001000\n movl $100, %ecx\n"             \
-    "4: fld1\n faddp\n loop 4b\n fistpl 0x40001000\n"                          \
-    "addl 0x40001000, %edx\n movd %edx, %xmm3\n movd %edi, %xmm4\n"            \
-    "movl $50, %ecx\n 5: paddd %xmm4, %xmm3\n loop 5b\n movd %xmm3, %eax\n"    \
+#define PROGRAM                                                             \
+    "1: movl %edi, %eax\n movl $300, %ecx\n xorl %edx, %edx\n"              \
+    "2: addl %ecx, %eax\n adcl $0, %edx\n roll $5, %eax\n"                  \
+    "movl %eax, 0x40001000(,%ecx,4)\n xorl 0x40001000(,%ecx,4), %edx\n"     \
+    "pushl %eax\n pushf\n popl %ebx\n popl %ebx\n addl %ebx, %edx\n"        \
+    "loop 2b\n"                                                             \
+    "movl $0x40001000, %esi\n pushl %edi\n movl $0x40002000, %edi\n"        \
+    "movl $301, %ecx\n rep movsl\n popl %edi\n"                             \
+    "movl $300, %ecx\n 3: addl 0x40002000(,%ecx,4), %edx\n loop 3b\n"       \
+    "movl %edi, 0x40001000\n fildl 0x40001000\n movl $100, %ecx\n"          \
+    "4: fld1\n faddp\n loop 4b\n fistpl 0x40001000\n"                       \
+    "addl 0x40001000, %edx\n movd %edx, %xmm3\n movd %edi, %xmm4\n"         \
+    "movl $50, %ecx\n 5: paddd %xmm4, %xmm3\n loop 5b\n movd %xmm3, %eax\n" \
     "int $0x41\n jmp 1b\n"
 
 static u32 expected(u32 number)

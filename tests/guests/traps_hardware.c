@@ -42,6 +42,10 @@ static void opcodes(void)
     check_precise("lock_bt_raises_ud", run, &c,
                   SNIPPET(".byte 0xf0, 0x0f, 0xa3, 0x05\n .long th_cell"), 0,
                   EXC_UD, 0);
+    c.eax = 0x80;
+    run(&c, SNIPPET(".byte 0xf6, 0xc8, 0xff"));
+    check_eq("f6_slash_1_is_test", c.eflags & (F_SF | F_CF | F_ZF), F_SF);
+    c.eflags = F_ONE;
     check_precise("cmpxchg8b_of_a_register_raises_ud", run, &c,
                   SNIPPET(".byte 0x0f, 0xc7, 0xc8"), 0, EXC_UD, 0);
     check_precise("an_instruction_of_16_bytes_raises_gp", run, &c,
@@ -98,10 +102,28 @@ static void descriptors(void)
     c.eax = 0;
     check_precise("ltr_of_null_raises_gp", run, &c, SNIPPET("ltr %ax"), 0,
                   EXC_GP, 0);
+    idt_set_default(EXC_UD, 0x0e);
+    run(&c, SNIPPET("ud2"));
+    check_trap("a_fault_while_delivering_an_exception_has_ext_set", EXC_NP,
+               EXC_UD * 8 + 3);
+    idt_set_default(EXC_UD, 0x8e);
     gdt_set(SEL_FREE, descriptor(0, 0xfffff, 0x9a, 0xc));
     run(&c, SNIPPET("ljmp $0x40, $1f\n 1: ljmp $8, $2f\n 2:"));
     check_eq("ljmp_sets_the_accessed_bit_of_code",
              (u32)(gdt[SEL_FREE / 8] >> 40) & 0xff, 0x9b);
+}
+
+static void general_detect(void)
+{
+    CPU(c);
+    u32 dr6;
+
+    __asm__ volatile("mov %0, %%dr7" : : "r"(0x2400));
+    run(&c, SNIPPET("movl %dr0, %eax"));
+    __asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+    check_trap("general_detect_faults_on_a_debug_register_access", EXC_DB, 0);
+    check_eq("  dr6_has_bd", dr6 & 0x2000, 0x2000);
+    check_eq("icebp_raises_db", run(&c, SNIPPET(".byte 0xf1")), EXC_DB);
 }
 
 void guest_main(void)
@@ -111,5 +133,6 @@ void guest_main(void)
     opcodes();
     control_registers();
     descriptors();
+    general_detect();
     user_stack();
 }

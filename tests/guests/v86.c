@@ -63,10 +63,10 @@ static u32 run_code(const u8 *code, u32 length, u32 flags)
     memory_copy((void *)CODE, code, length);
     return v86_enter(flags | F_VM | F_ONE);
 }
-#define RUN(flags, ...)                                                        \
-    ({                                                                         \
-        static const u8 code_[] = {__VA_ARGS__};                               \
-        run_code(code_, sizeof(code_), flags);                                 \
+#define RUN(flags, ...)                          \
+    ({                                           \
+        static const u8 code_[] = {__VA_ARGS__}; \
+        run_code(code_, sizeof(code_), flags);   \
     })
 
 static void basics(void)
@@ -109,8 +109,8 @@ static void basics(void)
     check_eq("rep_stosb", PEEK8(DATA + 0x104), 0x11);
     check_eq("  counts_cx_only", last.ecx, 0x22220000);
     check_eq("  advances_di_only", last.edi, 0x55550105);
-    check_eq("32_bit_operands_and_addresses_by_prefix",
-             PEEK32(0x40010 + 0x200), 0x11111111);
+    check_eq("32_bit_operands_and_addresses_by_prefix", PEEK32(0x40010 + 0x200),
+             0x11111111);
 }
 
 static void sensitive(void)
@@ -138,8 +138,8 @@ static void sensitive(void)
              EXC_GP);
     tss.io_map[16] = 0;
     check_eq("and_is_open_where_the_map_is", RUN(0, 0xe4, 0x80, 0xcc), EXC_BP);
-    check_eq("int_n_with_iopl_3_goes_through_the_idt",
-             RUN(F_IOPL, 0xcd, 0x77), 0x77);
+    check_eq("int_n_with_iopl_3_goes_through_the_idt", RUN(F_IOPL, 0xcd, 0x77),
+             0x77);
     check_eq("div_by_zero", RUN(0, 0x31, 0xc9, 0xf7, 0xf1), EXC_DE);
     check_eq("  ip", last.eip, 2);
 }
