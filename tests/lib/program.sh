@@ -16,11 +16,13 @@ program_build() {
         (cd "$ROOT" && cmake --preset "$preset") >"$log" 2>&1 ||
             program_build_failed "$log" "cmake cannot configure build/$preset"
     fi
-    # A dry run costs little; silence is for when there is nothing to do.
-    if ! ninja -C "$out" -n 2>/dev/null | grep -q 'no work to do'; then
-        say "building build/$preset"
-    fi
-    ninja -C "$out" >"$log" 2>&1 ||
+    # Silence is for when there is nothing to do, which only ninja can tell.
+    (sleep 0.7 && say "building build/$preset") &
+    local talker=$!
+    local status=0
+    ninja -C "$out" >"$log" 2>&1 || status=$?
+    kill "$talker" 2>/dev/null || true
+    [ "$status" = 0 ] ||
         program_build_failed "$log" "build/$preset does not build"
 }
 
