@@ -71,7 +71,9 @@ uint64_t bt_after(struct vcpu *v, uint64_t rsp, unsigned result)
         bt->step_due = true;
     if (v->mode_dirty)
         bt_refresh(bt);
-    if (result == CALLOUT_EXIT || v->events || bt->step_due)
+    /* TU_STEP units are entered by the run loop only: it keeps the books */
+    if (result == CALLOUT_EXIT || v->events || (bt->mode & TU_STEP) ||
+        bt->step_due)
         return 0;
     bt_load_window(bt);
     if (!bt->reset_stack)

@@ -19,6 +19,8 @@
 
 #define TC_DEFAULT   (64u << 20)
 #define TC_MIN       (64u << 10)
+#define TC_SMALL     (1u << 20)
+#define INSN_MAX_SMALL 8
 #define AT_HWCAP2_FSGSBASE 2
 
 typedef unsigned enter_fn(struct vcpu *v, uint64_t pc, uint64_t rsp);
@@ -174,6 +176,17 @@ static bool handle_attention(struct engine_bt *bt, bool *past_poll)
     return true;
 }
 
+/* A TU_STEP instruction is over. The trap goes by TF as it was before; it does
+ * not come behind an event's delivery or a load of SS (SDM 3B 17.3.1.4). */
+static void handle_step(struct engine_bt *bt)
+{
+    struct vcpu *v = bt->v;
+
+    bt->step_due = false;
+    if (bt->step_trap && !v->delivered && !v->stack_shadow)
+        vcpu_single_step_trap(v);
+}
+
 static enum engine_exit handle_events(struct engine_bt *bt)
 {
     struct vcpu *v = bt->v;
@@ -219,6 +232,8 @@ static void enter_tu(struct engine_bt *bt, struct tu *tu, bool past_poll)
 
     codecache_jump_set(bt->cc, v->context, v->eip, tu);
     bt_load_window(bt);
+    bt->step_trap = v->eflags_sys & EFL_TF;
+    v->delivered = v->stack_shadow = false;
     log_event(EXEC, "eip=%08x mode=%02x", v->eip, bt->mode);
     if (log_on(CPU))
         vcpu_dump(v);
@@ -239,16 +254,17 @@ static enum engine_exit run(struct engine *engine)
 
         if (v->events)
             return handle_events(bt);
-        if (bt->step_due) {
-            bt->step_due = false;
-            if (v->eflags_sys & EFL_TF)
-                vcpu_single_step_trap(v);
-        }
+        if (bt->step_due)
+            handle_step(bt);
         if (__atomic_load_n(&v->attention, __ATOMIC_SEQ_CST) &&
             !handle_attention(bt, &past_poll))
             return ENGINE_KICKED;
         if (v->mode_dirty)
             bt_refresh(bt);
+        if ((bt->mode & TU_STEP) && vcpu_at_breakpoint(v)) {
+            vcpu_deliver_fault(v);
+            continue;
+        }
         tu = find_tu(bt);
         if (tu && !v->mode_dirty)
             enter_tu(bt, tu, past_poll);
@@ -330,6 +346,9 @@ static bool make_parts(struct engine_bt *bt)
     };
     size_t size = bt->options.tc_size ? bt->options.tc_size : TC_DEFAULT;
 
+    /* a cache that cannot hold what runs had better not hold what may run */
+    if (!options.insn_max && size < TC_SMALL)
+        options.insn_max = INSN_MAX_SMALL;
     fill_calls(&calls);
     bt->cc = codecache_create(size < TC_MIN ? TC_MIN : size,
                               (gfn_t)(mmu_ram_size(bt->mmu) >> PAGE_SHIFT),

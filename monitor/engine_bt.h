@@ -21,6 +21,7 @@ struct engine_bt {
     bool fsgsbase;          /* wrgsbase may be used */
     bool reset_stack;       /* forget the private host stack */
     bool step_due;          /* a TU_STEP instruction was completed */
+    bool step_trap;         /* TF was set when it began */
     bool refused;           /* the translator stopped the VM */
 
     uint8_t *stack;         /* guard page, then STACK_BYTES */

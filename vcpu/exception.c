@@ -294,8 +294,10 @@ static bool deliver(struct vcpu *v, const struct event *e)
     v->event_ext = !e->soft;
     done = v->cr0 & CR0_PE ? deliver_protected(v, e) : deliver_real(v, e);
     v->event_ext = 0;
-    if (done)
+    if (done) {
+        v->delivered = true;
         v->intr_shadow = false;
+    }
     return done;
 }
 

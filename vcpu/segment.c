@@ -38,8 +38,8 @@ void vcpu_segment_changed(struct vcpu *v, enum seg s)
     kind = segment_kind(&v->seg[s], s);
     v->seg_base[s] = v->seg[s].base;
     v->seg_simple[s] = kind & KIND_SIMPLE;
-    v->seg_base_at[s] = kind & KIND_SIMPLE ? (uintptr_t)&v->seg_base[s]
-                                           : SEGMENT_POISON;
+    v->seg_base_at[s] =
+        kind & KIND_SIMPLE ? (uintptr_t)&v->seg_base[s] : SEGMENT_POISON;
     if (kind != v->seg_kind[s] && s <= SEG_DS)
         v->mode_dirty = true;
     v->seg_kind[s] = kind;
@@ -208,7 +208,7 @@ bool segment_load(struct vcpu *v, enum seg s, uint32_t selector)
 static enum callout_result loaded(struct vcpu *v, enum seg s, bool shadow)
 {
     if (s == SEG_SS && shadow)
-        v->intr_shadow = true; /* SDM 3A 6.8.3: not before the next insn */
+        v->stack_shadow = v->intr_shadow = true; /* SDM 3A 6.8.3 */
     return v->mode_dirty ? dispatch_next(v) : CALLOUT_NEXT;
 }
 

@@ -247,6 +247,7 @@ struct vcpu {
     uint64_t apic_base, pat, misc_enable, star;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
     uint64_t tsc_adjust, tsc_aux;
+    uint64_t mcg_status, mcg_ctl, mc_ctl[4]; /* machine check */
     uint32_t event_ext;  /* EXT bit of error codes while delivering an event */
 
     uint32_t events;     /* enum vcpu_event bits */
@@ -255,6 +256,8 @@ struct vcpu {
     bool intr_shadow;    /* after sti / mov ss: no interrupt before next_eip */
     bool fpu_loaded;     /* guest FPU state is in the host's registers */
     bool mode_dirty;     /* mode bits may have changed: recompute context */
+    bool stack_shadow;   /* after mov ss / pop ss: no single-step trap */
+    bool delivered;      /* an event went to the guest (set, never cleared) */
     bool code_changed;   /* translated code was killed by a write */
     bool task_trap;      /* switched to a TSS with T set: #DB is due */
     struct guest_fault fault; /* filled by whatever returns false */
