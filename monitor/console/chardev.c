@@ -22,9 +22,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define ESCAPE       0x01 /* Ctrl-A */
-#define FLUSH_NS     1000000
-#define PTY_CHECK_NS 200000000
+#define ESCAPE   0x01 /* Ctrl-A */
+#define FLUSH_NS 1000000
+#define RETRY_NS 10000000  /* output that no watch can wait for */
+#define CHECK_NS 200000000 /* a pty without a reader, a lost terminal */
 
 static struct chardev *chardevs;
 static void (*quit_fn)(void *opaque);
@@ -108,6 +109,8 @@ static void watch_output(struct chardev *chr)
 {
     if (chr->out)
         io_thread_modify(chr->out, chr->out_count ? EPOLLOUT : 0);
+    else if (chr->out_count)
+        arm_tick(chr, RETRY_NS);
     if (chr->writer_waits && !chr->out_count)
         arm_tick(chr, 1);
 }
@@ -214,7 +217,7 @@ static size_t input_room(const struct chardev *chr)
 
 static void watch_input(struct chardev *chr)
 {
-    if (!chr->in)
+    if (!chr->in || chr->input_lost)
         return;
     io_thread_modify(chr->in, input_room(chr) ? EPOLLIN : 0);
 }
@@ -330,12 +333,15 @@ static void take_input(struct chardev *chr, const uint8_t *bytes, size_t count)
     chardev_accept_input(chr);
 }
 
-static void end_of_input(struct chardev *chr)
+/* A pty without a reader, or a terminal that belongs to another job now: it
+ * may come back. All else has ended. */
+static void end_of_input(struct chardev *chr, int error)
 {
-    if (chr->is_pty) {
+    if (chr->is_pty || (chr->uses_terminal && error == EIO)) {
         chr->pty_connected = false;
+        chr->input_lost = true;
         io_thread_modify(chr->in, 0);
-        arm_tick(chr, PTY_CHECK_NS);
+        arm_tick(chr, CHECK_NS);
         return;
     }
     io_thread_remove(chr->in);
@@ -357,7 +363,7 @@ static void input_ready(void *opaque, uint32_t ready)
     if (got > 0)
         take_input(chr, bytes, (size_t)got);
     else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-        end_of_input(chr);
+        end_of_input(chr, got == 0 ? 0 : errno);
 }
 
 /* ---- events, life ------------------------------------------------------- */
@@ -367,17 +373,18 @@ static void output_ready(void *opaque, uint32_t ready)
     flush_output(opaque);
 }
 
-static void check_pty(struct chardev *chr)
+static void check_lost(struct chardev *chr)
 {
     struct pollfd state = {.fd = chr->in_fd, .events = POLLIN};
 
-    if (chr->pty_connected)
+    if (!chr->input_lost)
         return;
-    if (poll(&state, 1, 0) >= 0 && (state.revents & POLLHUP)) {
-        arm_tick(chr, PTY_CHECK_NS);
+    if (chr->is_pty && poll(&state, 1, 0) >= 0 && (state.revents & POLLHUP)) {
+        arm_tick(chr, CHECK_NS);
         return;
     }
-    chr->pty_connected = true;
+    chr->pty_connected = chr->is_pty;
+    chr->input_lost = false;
     watch_input(chr);
 }
 
@@ -389,8 +396,7 @@ static void tick(void *opaque, uint32_t ready)
     if (read(chr->tick_fd, &count, sizeof(count)) < 0)
         return;
     flush_output(chr);
-    if (chr->is_pty)
-        check_pty(chr);
+    check_lost(chr);
 }
 
 static void destroy(struct chardev *chr)
@@ -432,8 +438,8 @@ struct chardev *chardev_start(struct chardev *chr)
     /* One descriptor takes one watch; a pty's output is retried by the tick. */
     if (chr->out_fd >= 0 && !one_fd)
         chr->out = io_thread_add_fd(chr->out_fd, 0, output_ready, chr);
-    if (chr->is_pty)
-        arm_tick(chr, PTY_CHECK_NS);
+    if (chr->input_lost)
+        arm_tick(chr, CHECK_NS);
     chr->next = chardevs;
     chardevs = chr;
     return chr;
@@ -444,8 +450,7 @@ int chardev_attach(struct chardev *chr, const struct chardev_front *front)
     if (chr->front_count == (chr->mux ? CHARDEV_FRONTS : 1))
         return -EBUSY;
     chr->front[chr->front_count++] = *front;
-    if (!chr->is_pty)
-        watch_input(chr);
+    watch_input(chr);
     return 0;
 }
 

@@ -32,6 +32,7 @@ struct chardev {
     bool is_pty;
     bool pty_connected;
     bool uses_terminal;
+    bool input_lost;      /* looked at again by the tick */
     int in_fd, out_fd;    /* -1: none */
     size_t ready_chunk;   /* WRITE_WHEN_READY: bytes that cannot block */
     int keep_fd;          /* closed with the backend; -1: none */

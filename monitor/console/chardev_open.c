@@ -160,7 +160,7 @@ static struct chardev *open_stdio(const struct wish *wish)
 {
     struct chardev *chr = new_chardev(wish);
 
-    chr->uses_terminal = true;
+    chr->uses_terminal = isatty(STDIN_FILENO);
     chr->in_fd = STDIN_FILENO;
     choose_writing(chr, STDOUT_FILENO);
     terminal_raw(wish->signals);
@@ -232,7 +232,7 @@ static struct chardev *open_pty(const struct wish *wish)
     chr = new_chardev(wish);
     chr->in_fd = chr->out_fd = fd;
     chr->own_in = true;
-    chr->is_pty = true;
+    chr->is_pty = chr->input_lost = true;
     chr->writing = WRITE_OWN;
     return chardev_start(chr);
 }

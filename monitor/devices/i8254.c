@@ -16,6 +16,9 @@
 #define NS_PER_SEC 1000000000u
 /* One refresh request is 18 ticks of channel 1; port 61h bit 4 toggles. */
 #define REFRESH_TICKS 18
+/* Edges closer together than 50 us are coalesced: no guest handles them, and
+ * they must not keep the host busy. */
+#define MIN_EDGE_TICKS 60
 
 enum access { ACCESS_LATCH, ACCESS_LOW, ACCESS_HIGH, ACCESS_BOTH };
 
@@ -161,7 +164,9 @@ static uint64_t next_edge(const struct channel *c, uint64_t now)
     case 2:
     case 3:
         if (now < c->start)
-            return c->start + c->count;
+            d = 0;
+        if (c->count < MIN_EDGE_TICKS)
+            d += MIN_EDGE_TICKS;
         return c->start + (d / c->count + 1) * c->count;
     case 4:
     case 5:

@@ -5,8 +5,11 @@
  * the guest to wait. Received characters come in FIFO loads: the backend is
  * asked for more only when the guest has emptied the FIFO and the line would
  * have had time to carry them, so that an interrupt handler that reads until
- * the FIFO is empty comes to an end and nothing is ever overrun. OUT2 does not
- * gate the interrupt, as in QEMU: guests exist that never set it.
+ * the FIFO is empty comes to an end and nothing is ever overrun. Drivers
+ * clear the FIFOs and read blindly while they set the chip up: what the clear
+ * finds goes back and comes again later, as if the sender had been slower, so
+ * that input that is there from the start is not lost. OUT2 does not gate the
+ * interrupt, as in QEMU: guests exist that never set it.
  */
 #include "monitor/devices/uart16550.h"
 
@@ -20,6 +23,7 @@
 /* The fastest line we pretend to be: 400 kbit/s, 25 us for a character. */
 #define MIN_CHAR_NS  25000
 #define MAX_PAUSE_NS 10000000 /* longest pause granted to a slow guest */
+#define HOLD_NS      50000000 /* how long a driver may set the chip up */
 #define BASE_BAUD    115200u
 
 enum { IER_RX = 1, IER_THRE = 2, IER_LINE = 4, IER_MODEM = 8 };
@@ -60,7 +64,8 @@ struct fifo {
 
 struct uart16550 {
     struct fifo rx, tx;
-    uint8_t last_rx; /* what RBR gives when nothing is there */
+    struct fifo returned; /* taken out of rx by a clear: to come again */
+    uint8_t last_rx;      /* what RBR gives when nothing is there */
     uint8_t ier, lcr, mcr, lsr, msr, scr;
     uint8_t fcr;
     uint16_t divisor;
@@ -70,6 +75,7 @@ struct uart16550 {
 
     uint64_t rx_filled;     /* when the backend last gave something */
     uint64_t rx_not_before; /* when it may do so again */
+    bool rx_held;           /* rx_not_before is the end of a set-up */
     bool rx_draining;       /* the guest reads: let it finish */
     struct timer rx_timer, timeout_timer;
 
@@ -194,14 +200,22 @@ static void receive_one(struct uart16550 *u, uint8_t byte, bool line_break)
     update_top(u);
 }
 
+static bool may_receive(const struct uart16550 *u)
+{
+    return !(u->mcr & MCR_LOOP) && !u->rx_draining &&
+           vm_clock_ns() >= u->rx_not_before;
+}
+
+static unsigned rx_room(const struct uart16550 *u)
+{
+    return u->rx.count < rx_size(u) ? rx_size(u) - u->rx.count : 0;
+}
+
 static size_t can_receive(void *opaque)
 {
     struct uart16550 *u = opaque;
 
-    if ((u->mcr & MCR_LOOP) || u->rx_draining ||
-        vm_clock_ns() < u->rx_not_before)
-        return 0;
-    return u->rx.count < rx_size(u) ? rx_size(u) - u->rx.count : 0;
+    return may_receive(u) && !u->returned.count ? rx_room(u) : 0;
 }
 
 static void receive(void *opaque, const uint8_t *bytes, size_t count)
@@ -221,7 +235,14 @@ static void receive(void *opaque, const uint8_t *bytes, size_t count)
 static void rx_timer_fired(void *device)
 {
     struct uart16550 *u = device;
+    unsigned room = may_receive(u) ? rx_room(u) : 0;
+    uint8_t bytes[FIFO_SIZE];
+    unsigned count = 0;
 
+    while (count < room && u->returned.count)
+        bytes[count++] = fifo_get(&u->returned);
+    if (count)
+        receive(u, bytes, count);
     chardev_accept_input(u->chr);
 }
 
@@ -263,17 +284,32 @@ static uint8_t read_data(struct uart16550 *u)
     return u->last_rx;
 }
 
+/* The guest empties the FIFO unread. It was filled from `returned` if that is
+ * not empty, so both fit into one. */
 static void clear_rx(struct uart16550 *u)
 {
-    bool had = u->rx.count != 0;
+    struct fifo again = {0};
 
+    while (u->rx.count && !(u->mcr & MCR_LOOP)) {
+        uint8_t byte = fifo_get(&u->rx);
+
+        if (!(u->breaks & 1))
+            fifo_put(&again, byte);
+        u->breaks >>= 1;
+    }
+    while (u->returned.count && again.count < FIFO_SIZE)
+        fifo_put(&again, fifo_get(&u->returned));
+    u->returned = again;
     u->rx.count = 0;
     u->breaks = 0;
     u->lsr &= (uint8_t) ~(LSR_BI | LSR_FIFO_ERROR);
+    u->rx_draining = false;
     update_top(u);
     restart_timeout(u);
-    if (had)
-        drained(u);
+    u->rx_held = !(u->ier & IER_RX);
+    if (u->rx_held)
+        u->rx_not_before = vm_clock_ns() + HOLD_NS;
+    timer_arm(&u->rx_timer, u->rx_not_before);
 }
 
 /* ---- transmitter -------------------------------------------------------- */
@@ -353,6 +389,11 @@ static void write_ier(struct uart16550 *u, uint8_t value)
     bool enabled = (value & IER_THRE) && !(u->ier & IER_THRE);
 
     u->ier = value & 0x0f;
+    if ((value & IER_RX) && u->rx_held) {
+        u->rx_held = false;
+        u->rx_not_before = vm_clock_ns();
+        timer_arm(&u->rx_timer, u->rx_not_before);
+    }
     /* enabling it while the transmitter is empty interrupts at once */
     if (enabled && (u->lsr & LSR_THRE))
         u->thre_pending = true;
@@ -525,13 +566,14 @@ void uart16550_destroy(struct uart16550 *u)
 void uart16550_reset(struct uart16550 *u)
 {
     timer_cancel(&u->timeout_timer);
-    u->rx = u->tx = (struct fifo){0};
+    u->rx = u->tx = u->returned = (struct fifo){0};
     u->ier = u->lcr = u->fcr = u->scr = 0;
     u->mcr = MCR_OUT2;
     u->lsr = LSR_THRE | LSR_TEMT;
     u->msr = modem_lines(u);
     u->divisor = 12; /* 9600 baud */
-    u->thre_pending = u->rx_timeout = u->rx_draining = false;
+    u->thre_pending = u->rx_timeout = false;
+    u->rx_draining = u->rx_held = false;
     u->breaks = 0;
     u->rx_filled = u->rx_not_before = 0;
     timer_arm(&u->rx_timer, vm_clock_ns());

@@ -590,6 +590,36 @@ START_TEST(fifo_backend_works_both_ways)
 }
 END_TEST
 
+/* stderr says which terminal it is. */
+START_TEST(pty_backend_waits_for_somebody)
+{
+    char line[128], *name;
+    uint8_t got[2];
+    int said[2], fd;
+
+    ck_assert_int_eq(pipe(said), 0);
+    dup2(said[1], 2);
+    start(config_with("pty"));
+    wr(0x3fa, 0x01);
+    guest_puts(paste, sizeof(paste)); /* nobody is there: goes nowhere */
+    ck_assert_int_gt(read(said[0], line, sizeof(line)), 0);
+    name = strstr(line, "/dev/");
+    ck_assert_ptr_nonnull(name);
+    name[strcspn(name, " \n")] = '\0';
+    for (unsigned i = 0; i < 2; i++) { /* and again after a hang-up */
+        fd = open(name, O_RDWR | O_NOCTTY);
+        ck_assert_int_ge(fd, 0);
+        type(fd, "in");
+        guest_gets(got, 2);
+        ck_assert_mem_eq(got, "in", 2);
+        guest_puts((const uint8_t *)"out", 3);
+        read_until(fd, "out");
+        close(fd);
+    }
+    stop();
+}
+END_TEST
+
 /* ---- terminal ----------------------------------------------------------- */
 
 /* A terminal on 0 and 1; the master's descriptor. */
@@ -818,6 +848,7 @@ int main(void)
     tcase_add_test(tests, file_backend_has_all_that_was_written);
     tcase_add_test(tests, named_chardevs_can_be_shared_and_cut_off);
     tcase_add_test(tests, fifo_backend_works_both_ways);
+    tcase_add_test(tests, pty_backend_waits_for_somebody);
     tcase_add_test(tests, terminal_is_raw_while_we_run_and_restored_after);
     tcase_add_test(tests, plain_stdio_keeps_the_signal_keys);
     tcase_add_test(tests, second_fatal_signal_kills_with_the_terminal_restored);

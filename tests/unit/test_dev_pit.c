@@ -292,6 +292,17 @@ START_TEST(zero_is_the_largest_count)
 }
 END_TEST
 
+START_TEST(absurd_rates_are_coalesced)
+{
+    program(0, 2, 2);
+    advance(1000000);
+    irq0.edges = 0;
+    advance(NS_PER_SEC / 10);
+    ck_assert_uint_ge(irq0.edges, 1500);
+    ck_assert_uint_le(irq0.edges, 2000);
+}
+END_TEST
+
 START_TEST(bcd_counts_in_decimal)
 {
     out(0x43, 0x31);
@@ -402,6 +413,7 @@ int main(void)
     tcase_add_test(tests, mode_4_strobes_once_for_each_count);
     tcase_add_test(tests, mode_5_strobes_after_the_gate_rises);
     tcase_add_test(tests, zero_is_the_largest_count);
+    tcase_add_test(tests, absurd_rates_are_coalesced);
     tcase_add_test(tests, bcd_counts_in_decimal);
     tcase_add_test(tests, latch_holds_until_it_is_read);
     tcase_add_test(tests, single_byte_access_reads_and_writes_one_byte);

@@ -307,17 +307,65 @@ START_TEST(reading_empties_the_fifo_before_more_comes)
 }
 END_TEST
 
-START_TEST(fifo_reset_drops_what_is_in_it)
+START_TEST(fifo_reset_empties_the_fifo_in_loopback)
 {
     wr(2, 0x01);
     wr(IER, 0x01);
-    type("abc");
+    wr(MCR, 0x10);
+    wr(RBR, 1);
+    wr(RBR, 2);
     wr(2, 0x03);
     ck_assert_uint_eq(rd(LSR), 0x60);
     ck_assert_uint_eq(rd(IIR), 0xc1);
     ck_assert(!irq.level);
+    wr(MCR, 0x00);
+    advance(NS_PER_SEC);
+    ck_assert_uint_eq(rd(LSR), 0x60);
     wr(2, 0x00);
     ck_assert_uint_eq(rd(IIR), 0x01);
+}
+END_TEST
+
+/* What a driver does when it starts: nothing typed so far may be lost. */
+START_TEST(input_from_before_the_set_up_survives_it)
+{
+    type("abcdefghijklmnopqrstuvwxyz");
+    advance(NS_PER_SEC);
+    ck_assert_uint_eq(rd(LSR), 0x61); /* one is in already */
+    for (unsigned i = 0; i < 2; i++) {
+        wr(2, 0x01);
+        wr(2, 0x07);
+        wr(2, 0x00);
+        rd(LSR);
+        rd(RBR);
+        rd(IIR);
+        rd(MSR);
+        advance(1000000);
+    }
+    wr(LCR, 0x03);
+    wr(2, 0x81);
+    wr(IER, 0x05);
+    advance(1000);
+    for (char want = 'a'; want <= 'z'; want++) {
+        while (!(rd(LSR) & 1))
+            advance(100000);
+        ck_assert_uint_eq(rd(RBR), want);
+    }
+}
+END_TEST
+
+START_TEST(polling_guest_gets_input_after_a_clear)
+{
+    wr(2, 0x07);
+    type("xy");
+    ck_assert_uint_eq(rd(LSR), 0x60);
+    advance(NS_PER_SEC);
+    ck_assert_uint_eq(rd(RBR), 'x');
+    wr(2, 0x07);
+    ck_assert_uint_eq(rd(LSR), 0x60);
+    advance(NS_PER_SEC);
+    ck_assert_uint_eq(rd(RBR), 'y');
+    ck_assert_uint_eq(rd(LSR), 0x60);
 }
 END_TEST
 
@@ -423,7 +471,9 @@ int main(void)
     tcase_add_test(tests, transmit_fifo_keeps_sixteen);
     tcase_add_test(tests, nothing_is_overrun_however_fast_input_comes);
     tcase_add_test(tests, reading_empties_the_fifo_before_more_comes);
-    tcase_add_test(tests, fifo_reset_drops_what_is_in_it);
+    tcase_add_test(tests, fifo_reset_empties_the_fifo_in_loopback);
+    tcase_add_test(tests, input_from_before_the_set_up_survives_it);
+    tcase_add_test(tests, polling_guest_gets_input_after_a_clear);
     tcase_add_test(tests, loopback_returns_characters_and_modem_lines);
     tcase_add_test(tests, loopback_overruns);
     tcase_add_test(tests, modem_change_interrupts_until_msr_is_read);
