@@ -35,4 +35,8 @@ struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
 void engine_bt_code_written(void *opaque, gpa_t gpa, unsigned len);
 void engine_bt_exec_mapping_changed(void *opaque, bool user);
 
+/* For the crash report: the guest's eip, the TU and the guest's frames (by its
+ * ebp chain) to stderr. Nothing if no bt engine is there. */
+void engine_bt_describe(void);
+
 #endif

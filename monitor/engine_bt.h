@@ -49,7 +49,5 @@ static inline struct engine_bt *bt_of(struct vcpu *v)
  * SIGTRAP) on the calling thread's alternate stack; 0 or negative errno. */
 int host_fault_install(struct engine_bt *bt);
 void host_fault_remove(struct engine_bt *bt);
-/* Text of where translated code was, for the crash report. */
-void host_fault_describe(void);
 
 #endif

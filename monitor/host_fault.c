@@ -14,16 +14,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "monitor/backtrace.h"
 
 #define ALT_STACK_BYTES 0x20000
 #define WINDOW_BYTES    (1ull << 32)
 #define WINDOW_GUARD    0x10000u
 #define SITE_SLOTS      4096u
+#define GUEST_FRAMES_MAX 32
 /* A fault and a mapping cost as much as some hundred checked accesses. */
 #define SITE_FAULTS_MAX 6
 
@@ -35,6 +38,7 @@ struct site_faults {
 };
 
 static struct engine_bt *active;
+static uint64_t fault_pc; /* of the host fault nobody could explain */
 static void *alt_stack;
 static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 
@@ -218,14 +222,62 @@ static void on_signal(int signal, siginfo_t *info, void *context)
         errno = saved;
         return;
     }
-    active = NULL;
-    FAIL_STOP("signal %d at pc=%llx address=%llx trap=%lld error=%llx", signal,
-              (unsigned long long)regs[REG_RIP], (unsigned long long)address,
-              (long long)regs[REG_TRAPNO], (unsigned long long)regs[REG_ERR]);
+    fault_pc = (uint64_t)regs[REG_RIP];
+    fprintf(stderr,
+            "ringfall: host fault: pc=%llx address=%llx trap=%lld error=%llx\n",
+            (unsigned long long)fault_pc, (unsigned long long)address,
+            (long long)regs[REG_TRAPNO], (unsigned long long)regs[REG_ERR]);
+    backtrace_fatal_signal(signal, info, context);
 }
 
-void host_fault_describe(void)
+/* The guest's stack by its ebp chain: good enough for code with frames. */
+static void describe_frames(struct engine_bt *bt)
 {
+    uint32_t ebp = bt->v->gpr[GPR_EBP];
+
+    for (unsigned n = 0; n < GUEST_FRAMES_MAX; n++) {
+        uint32_t frame[2];
+        gpa_t gpa;
+        const void *at;
+
+        if ((ebp & 3) || (ebp & ~PAGE_MASK) > PAGE_SIZE - sizeof(frame) ||
+            !mmu_debug_translate(bt->mmu, ebp, &gpa))
+            return;
+        at = mmu_phys(bt->mmu, gpa, sizeof(frame));
+        if (!at)
+            return;
+        memcpy(frame, at, sizeof(frame));
+        fprintf(stderr, "guest #%-2u ebp=%08x return=%08x\n", n, ebp, frame[1]);
+        if (frame[0] <= ebp)
+            return;
+        ebp = frame[0];
+    }
+}
+
+void engine_bt_describe(void)
+{
+    struct engine_bt *bt = active;
+    const struct side_entry *side = NULL;
+    struct tu *tu;
+
+    if (!bt)
+        return;
+    active = NULL; /* once: the report itself may fault */
+    tu = codecache_find_pc(bt->cc, fault_pc);
+    if (tu)
+        side = codecache_side(bt->cc, tu, fault_pc);
+    if (!tu || !side) {
+        fprintf(stderr, "guest: eip=%08x mode=%02x, not in translated code\n",
+                bt->v->eip, bt->mode);
+    } else {
+        fprintf(stderr,
+                "guest: eip=%08x mode=%02x in TU eip=%08x gpa=%08llx "
+                "host offset %u\n",
+                tu->eip + side->guest_off, tu->mode, tu->eip,
+                (unsigned long long)tu->gpa,
+                (unsigned)(fault_pc - codecache_entry(bt->cc, tu)));
+    }
+    describe_frames(bt);
 }
 
 int host_fault_install(struct engine_bt *bt)

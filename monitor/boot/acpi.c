@@ -57,7 +57,7 @@ enum fadt_field { /* ACPI 6.4 table 5.9 */
                   FADT_FLAGS = 112,
                   FADT_RESET_REGISTER = 116,
                   FADT_RESET_VALUE = 128,
-                                FADT_X_DSDT = 140,
+                  FADT_X_DSDT = 140,
                   FADT_X_PM1A_EVENT = 148,
                   FADT_X_PM1A_CONTROL = 172,
                   FADT_X_PM_TIMER = 208,

@@ -25,9 +25,9 @@
 struct boot_image; /* the files in memory, and what they were found to be */
 
 /* Where the guest starts: flat 32-bit protected mode, paging and interrupts
- * off (SDM 3A 9.9); esp and the registers not named are 0. */
+ * off (SDM 3A 9.9); the registers not named are 0. */
 struct boot_entry {
-    uint32_t eip, eax, ebx, esi;
+    uint32_t eip, eax, ebx, esi, esp;
     uint32_t gdt_base, gdt_limit;
     uint16_t cs, ds; /* ds is for es, ss, fs and gs too */
 };

@@ -18,6 +18,7 @@
 #define HEADER_UNKNOWN 0x0000fff8u
 
 #define ENTRY_MAGIC  0x2badb002u
+#define ENTRY_STACK  0x7000u /* promised by nobody, used by some kernels */
 #define MULTIBOOT_CS 0x08
 #define MULTIBOOT_DS 0x10
 
@@ -313,6 +314,7 @@ bool multiboot_load(const struct boot_job *job)
     put_info(job, &layout, (uint32_t)base);
     firmware_write_gdt(job->ram, job->entry, MULTIBOOT_CS, MULTIBOOT_DS);
     job->entry->eip = layout.entry;
+    job->entry->esp = ENTRY_STACK;
     job->entry->eax = ENTRY_MAGIC;
     job->entry->ebx = (uint32_t)base;
     return true;

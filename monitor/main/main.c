@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "monitor/backtrace.h"
+#include "monitor/engine.h"
 #include "monitor/console/terminal.h"
 #include "monitor/io_thread.h"
 #include "monitor/machine.h"
@@ -29,6 +30,7 @@ static void report_failure(void)
     terminal_restore();
     if (machine)
         machine_dump(machine);
+    engine_bt_describe();
     backtrace_print(NULL);
     fflush(NULL);
 }
