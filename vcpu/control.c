@@ -10,9 +10,9 @@
 #define CR0_KNOWN                                                            \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | \
      CR0_NW | CR0_CD | CR0_PG)
-/* what of CR0 decides about paging, and about the TU mode */
+/* what of CR0 decides about paging, and (with PE) about the TU mode */
 #define CR0_PAGING     (CR0_PE | CR0_WP | CR0_PG)
-#define CR0_MODE       (CR0_PE | CR0_EM | CR0_TS)
+#define CR0_FPU        (CR0_EM | CR0_TS)
 #define CR4_PAGING     (CR4_PSE | CR4_PAE | CR4_PGE)
 #define PDPTE_RESERVED 0x1e6u /* bits 1, 2, 5-8 (SDM 3A table 4-8) */
 
@@ -58,11 +58,11 @@ static enum callout_result cr0_write(struct vcpu *v, uint32_t value)
     v->cr0 = value;
     if (changed & CR0_PE)
         cpl_set(v, 0);
-    if (changed & CR0_MODE)
+    if (changed & (CR0_PE | CR0_FPU))
         v->mode_dirty = true;
     if (changed & CR0_PAGING)
         v->world->mmu_mode_changed(v);
-    return changed & (CR0_MODE | CR0_PAGING) ? dispatch_next(v) : CALLOUT_NEXT;
+    return changed & (CR0_FPU | CR0_PAGING) ? dispatch_next(v) : CALLOUT_NEXT;
 }
 
 enum callout_result callout_clts(struct vcpu *v, uint32_t arg, uint32_t lin)

@@ -169,8 +169,10 @@ bool stack_push(struct vcpu *v, struct stack *s, unsigned size,
 
         if (!segment_holds(&s->ss, low, size * count))
             return fault_selector(v, VEC_SS, s->fault_selector);
-        for (unsigned i = 0; i < count; i++)
-            bytes_put(frame + (count - 1 - i) * size, size, values[i]);
+        for (unsigned i = 0, at = size * count; i < count; i++) {
+            at -= size;
+            bytes_put(&frame[at], size, values[i]);
+        }
         if (!v->world->mem_write(v, s->ss.base + low, frame, size * count,
                                  flags))
             return false;
@@ -198,8 +200,8 @@ bool stack_peek(struct vcpu *v, uint32_t skip, unsigned size, uint32_t *values,
         if (!vcpu_seg_check(v, SEG_SS, offset, size * count, MEM_READ, &lin) ||
             !v->world->mem_read(v, lin, frame, size * count, read_flags(v)))
             return false;
-        for (unsigned i = 0; i < count; i++)
-            values[i] = bytes_get(frame + i * size, size);
+        for (unsigned i = 0, at = 0; i < count; i++, at += size)
+            values[i] = bytes_get(&frame[at], size);
         return true;
     }
     for (unsigned i = 0; i < count; i++, offset = (offset + size) & mask) {

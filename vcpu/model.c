@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "vcpu/bytes.h"
+#include "vcpu/host_tsc.h"
 
 enum word { W_1D, W_1C, W_7B, W_7C, W_7D, W_81D, W_81C, WORDS };
 
@@ -51,13 +52,13 @@ static const struct feature features[] = {
     {"tsc", W_1D, 4, OWN},
     {"msr", W_1D, 5, OWN},
     {"pae", W_1D, 6, OWN},
-    {"mce", W_1D, 7, NONE},
+    {"mce", W_1D, 7, OWN},
     {"cx8", W_1D, 8, OWN},
     {"apic", W_1D, 9, NONE},
     {"sep", W_1D, 11, OWN},
     {"mtrr", W_1D, 12, OWN},
     {"pge", W_1D, 13, OWN},
-    {"mca", W_1D, 14, NONE},
+    {"mca", W_1D, 14, OWN},
     {"cmov", W_1D, 15, OWN},
     {"pat", W_1D, 16, OWN},
     {"pse36", W_1D, 17, OWN},
@@ -123,7 +124,7 @@ static const struct feature features[] = {
 #define ATOM_INORDER 0x000106cau
 #define F486         "fpu vme pse "
 #define F586         F486 "de tsc msr cx8 "
-#define F686         F586 "pae sep mtrr pge cmov pat pse36 "
+#define F686         F586 "mce mca pae sep mtrr pge cmov pat pse36 "
 #define FSSE2        F686 "mmx fxsr sse sse2 clflush nx hypervisor "
 
 /* "*": every feature that is to be had, but the ones after a minus. */
@@ -367,13 +368,16 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
     char copy[512], *state, *part;
     const struct preset *preset;
 
-    if (strlen(text) >= sizeof(copy)) {
+    if ((size_t)snprintf(copy, sizeof(copy), "%s", text) >= sizeof(copy)) {
         snprintf(why, why_size, "-cpu text is too long");
         return false;
     }
-    strcpy(copy, text);
     part = strtok_r(copy, ",", &state);
-    preset = preset_find(part ? part : "max");
+    if (!part) {
+        snprintf(why, why_size, "-cpu needs a model name");
+        return false;
+    }
+    preset = preset_find(part);
     if (!preset)
         return refuse(why, why_size, "model", part, true);
     memset(model, 0, sizeof(*model));
@@ -385,7 +389,7 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
     model->max_basic = preset->max_basic;
     model->max_extended = preset->max_basic > 1 ? 0x80000008u : 0;
     preset_apply(model, preset);
-    while (part && (part = strtok_r(NULL, ",", &state)))
+    while ((part = strtok_r(NULL, ",", &state)))
         if (!option_apply(model, part, why, why_size))
             return false;
     return true;
@@ -428,6 +432,21 @@ static struct cpuid_leaf cache_leaf(uint32_t subleaf)
         7u << 22 | 63, cache[subleaf].sets - 1u, 0};
 }
 
+/* The TSC's rate, as a "crystal" times a ratio: with a small crystal the
+ * product stays below 2^32, in which some guests compute. */
+static struct cpuid_leaf tsc_leaf(const struct cpu_model *m, uint32_t leaf)
+{
+    const uint32_t crystal_khz = 500;
+    uint32_t khz = m->feat_1_edx & CPUID_1D_TSC ? host_tsc_khz() : 0;
+    uint32_t mhz = (khz + 500) / 1000;
+
+    if (khz == 0)
+        return (struct cpuid_leaf){0, 0, 0, 0};
+    if (leaf == 0x16)
+        return (struct cpuid_leaf){mhz, mhz, 100, 0};
+    return (struct cpuid_leaf){crystal_khz, khz, crystal_khz * 1000, 0};
+}
+
 static struct cpuid_leaf basic_leaf(const struct cpu_model *m, uint32_t leaf,
                                     uint32_t subleaf)
 {
@@ -458,14 +477,9 @@ static struct cpuid_leaf basic_leaf(const struct cpu_model *m, uint32_t leaf,
             out.edx = m->feat_7_edx;
         }
         break;
-    case 0x15: /* TSC = 1 MHz * EBX / EAX */
-        if (m->tsc_khz)
-            out = (struct cpuid_leaf){1000, m->tsc_khz, 1000000, 0};
-        break;
+    case 0x15:
     case 0x16:
-        if (m->tsc_khz)
-            out.eax = out.ebx = m->tsc_khz / 1000;
-        break;
+        return tsc_leaf(m, leaf);
     default:
         break;
     }
@@ -492,7 +506,8 @@ static struct cpuid_leaf extended_leaf(const struct cpu_model *m, uint32_t leaf)
         out.ecx = 1024u << 16 | 6u << 12 | 64;
         break;
     case 0x80000007u:
-        out.edx = m->feat_1_edx & CPUID_1D_TSC ? 1u << 8 : 0;
+        if ((m->feat_1_edx & CPUID_1D_TSC) && host_tsc_invariant())
+            out.edx = 1u << 8;
         break;
     case 0x80000008u:
         out.eax = 32u << 8 | CPU_MODEL_PHYS_BITS;
@@ -515,7 +530,8 @@ static struct cpuid_leaf hypervisor_leaf(const struct cpu_model *m,
         out.ecx = bytes_get32(signature + 4);
         out.edx = bytes_get32(signature + 8);
     } else if (leaf == 0x40000010u) {
-        out.eax = m->tsc_khz; /* timing, where others put it too */
+        /* kHz of the TSC, where others put it too */
+        out.eax = tsc_leaf(m, 0x15).ebx;
     }
     return out;
 }

@@ -26,8 +26,6 @@ struct cpu_model {
     uint32_t feat_81_edx;    /* CPUID.80000001:EDX */
     uint32_t feat_81_ecx;    /* CPUID.80000001:ECX */
     uint32_t max_basic, max_extended;
-    /* Measured by whoever wires world->tsc; 0: CPUID.15H says nothing. */
-    uint32_t tsc_khz;
 };
 
 /* IA32_ARCH_CAPABILITIES: RDCL_NO, SKIP_L1DFL_VMENTRY, MDS_NO,

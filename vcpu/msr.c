@@ -21,6 +21,9 @@ enum msr {
     MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP = 0x175,
     MSR_SYSENTER_EIP = 0x176,
+    MSR_MCG_CAP = 0x179,
+    MSR_MCG_STATUS = 0x17a,
+    MSR_MCG_CTL = 0x17b,
     MSR_MISC_ENABLE = 0x1a0,
     MSR_MTRR_PHYS_FIRST = 0x200,
     MSR_MTRR_PHYS_LAST = 0x20f,
@@ -31,6 +34,7 @@ enum msr {
     MSR_MTRR_FIX_4K_LAST = 0x26f,
     MSR_PAT = 0x277,
     MSR_MTRR_DEF_TYPE = 0x2ff,
+    MSR_MC_FIRST = 0x400, /* banks of CTL, STATUS, ADDR, MISC */
     MSR_EFER = 0xc0000080,
     MSR_TSC_AUX = 0xc0000103,
 };
@@ -38,6 +42,8 @@ enum msr {
 #define MTRR_CAP        0x508u /* 8 variable ranges, fixed ranges, WC */
 #define MTRR_DEF_KNOWN  0xcffu
 #define MTRR_MASK_VALID 0x800u
+#define MC_BANKS        ARRAY_SIZE(((struct vcpu *)0)->mc_ctl)
+#define MCG_CTL_PRESENT 0x100u
 #define PHYS_MASK       ((1ull << CPU_MODEL_PHYS_BITS) - 1)
 /* fast strings; the two performance facilities that are not there */
 #define MISC_ENABLE_WRITABLE 0x0001u
@@ -89,6 +95,52 @@ static bool mtrr_value_valid(uint32_t msr, uint64_t value)
         return !(value & ~(PHYS_MASK & ~0x7ffull));
     return !(value & ~(PHYS_MASK & ~0xf00ull)) &&
            memory_type_valid(value & 0xff, false);
+}
+
+/* Machine check registers: present, enabled, and never with an error. */
+static bool mc_read(const struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    uint32_t bank = (msr - MSR_MC_FIRST) / 4;
+
+    if (!has(v->model->feat_1_edx, CPUID_1D_MCA))
+        return false;
+    switch (msr) {
+    case MSR_MCG_CAP:
+        *value = MC_BANKS | MCG_CTL_PRESENT;
+        return true;
+    case MSR_MCG_STATUS:
+        *value = v->mcg_status;
+        return true;
+    case MSR_MCG_CTL:
+        *value = v->mcg_ctl;
+        return true;
+    default:
+        *value = bank < MC_BANKS && !(msr & 3) ? v->mc_ctl[bank] : 0;
+        return msr >= MSR_MC_FIRST && bank < MC_BANKS;
+    }
+}
+
+static bool mc_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    uint32_t bank = (msr - MSR_MC_FIRST) / 4;
+
+    if (!has(v->model->feat_1_edx, CPUID_1D_MCA))
+        return false;
+    switch (msr) {
+    case MSR_MCG_STATUS:
+        v->mcg_status = value & 7;
+        return !(value & ~7ull);
+    case MSR_MCG_CTL:
+        v->mcg_ctl = value;
+        return value == 0 || value == ~0ull;
+    default:
+        if (msr < MSR_MC_FIRST || bank >= MC_BANKS)
+            return false;
+        if (msr & 3)
+            return value == 0; /* status, address, misc: only cleared */
+        v->mc_ctl[bank] = value;
+        return true;
+    }
 }
 
 static bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
@@ -144,7 +196,7 @@ static bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
         *value = v->tsc_aux;
         return has(m->feat_81_edx, CPUID_81D_RDTSCP);
     default:
-        return false;
+        return mc_read(v, msr, value);
     }
 }
 
@@ -206,7 +258,7 @@ static bool msr_store(struct vcpu *v, uint32_t msr, uint64_t value)
         v->pat = value;
         return true;
     default:
-        return false;
+        return mc_write(v, msr, value);
     }
 }
 

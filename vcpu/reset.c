@@ -61,6 +61,8 @@ void vcpu_reset(struct vcpu *v)
     memset(v->mtrr_fixed, 0, sizeof(v->mtrr_fixed));
     memset(v->mtrr_var, 0, sizeof(v->mtrr_var));
     v->tsc_adjust = v->tsc_aux = 0;
+    v->mcg_status = v->mcg_ctl = 0;
+    memset(v->mc_ctl, 0, sizeof(v->mc_ctl));
     v->events = 0;
     v->event_ext = 0;
     v->nmi_pending = v->nmi_blocked = v->intr_shadow = false;

@@ -71,19 +71,27 @@ static uint32_t run_length(struct vcpu *v, const struct string_op *op,
     return n;
 }
 
+/* Linear address of the run's lowest byte. */
+static gva_t run_low(const struct vcpu *v, const struct string_op *op,
+                     enum seg seg, uint32_t offset, uint32_t n)
+{
+    return v->seg[seg].base + offset - (op->down ? (n - 1) * op->size : 0);
+}
+
 /* Host address of the run's first element (the highest if DF); NULL: no plain
  * RAM, or a fault that the element way will find again. */
 static uint8_t *run_pointer(struct vcpu *v, const struct string_op *op,
                             enum seg seg, uint32_t offset, uint32_t n,
-                            enum mem_flags flags, gva_t *low)
+                            enum mem_flags flags)
 {
-    uint32_t back = op->down ? (n - 1) * op->size : 0;
+    uint32_t size = n * op->size;
     unsigned len;
-    uint8_t *p;
+    uint8_t *p = v->world->mem_page(v, run_low(v, op, seg, offset, n), size,
+                                    &len, flags);
 
-    *low = v->seg[seg].base + offset - back;
-    p = v->world->mem_page(v, *low, n * op->size, &len, flags);
-    return p && len >= n * op->size ? p + back : NULL;
+    if (!p || len < size)
+        return NULL;
+    return op->down ? p + size - op->size : p;
 }
 
 /* ES must be writable for a run that stores. */
@@ -105,16 +113,14 @@ static uint32_t movs_run(struct vcpu *v, struct string_op *op, uint32_t count)
     uint32_t n = run_length(v, op, op->source, from_offset, count);
     uint64_t left;
     uint8_t *from, *to;
-    gva_t from_low, to_low;
 
     n = run_length(v, op, SEG_ES, to_offset, n);
     if (!n || !dest_writable(v))
         return 0;
-    from = run_pointer(v, op, op->source, from_offset, n, read_flags(v),
-                       &from_low);
+    from = run_pointer(v, op, op->source, from_offset, n, read_flags(v));
     if (!from)
         return 0;
-    to = run_pointer(v, op, SEG_ES, to_offset, n, write_flags(v), &to_low);
+    to = run_pointer(v, op, SEG_ES, to_offset, n, write_flags(v));
     if (!to)
         return 0;
     left = n;
@@ -133,7 +139,8 @@ static uint32_t movs_run(struct vcpu *v, struct string_op *op, uint32_t count)
                          : "+S"(from), "+D"(to), "+c"(left)
                          : [down] "q"(op->down)
                          : "memory", "cc");
-    v->world->mem_written(v, to_low, n * op->size);
+    v->world->mem_written(v, run_low(v, op, SEG_ES, to_offset, n),
+                          n * op->size);
     return n;
 }
 
@@ -144,11 +151,10 @@ static uint32_t stos_run(struct vcpu *v, struct string_op *op, uint32_t count)
     uint32_t value = v->gpr[GPR_EAX];
     uint64_t left;
     uint8_t *to;
-    gva_t low;
 
     if (!n || !dest_writable(v))
         return 0;
-    to = run_pointer(v, op, SEG_ES, offset, n, write_flags(v), &low);
+    to = run_pointer(v, op, SEG_ES, offset, n, write_flags(v));
     if (!to)
         return 0;
     left = n;
@@ -167,7 +173,7 @@ static uint32_t stos_run(struct vcpu *v, struct string_op *op, uint32_t count)
                          : "+D"(to), "+c"(left)
                          : "a"(value), [down] "q"(op->down)
                          : "memory", "cc");
-    v->world->mem_written(v, low, n * op->size);
+    v->world->mem_written(v, run_low(v, op, SEG_ES, offset, n), n * op->size);
     return n;
 }
 
@@ -177,11 +183,10 @@ static uint32_t lods_run(struct vcpu *v, struct string_op *op, uint32_t count)
     uint32_t n = run_length(v, op, op->source, offset, count);
     uint32_t span;
     uint8_t *from;
-    gva_t low;
 
     if (!n)
         return 0;
-    from = run_pointer(v, op, op->source, offset, n, read_flags(v), &low);
+    from = run_pointer(v, op, op->source, offset, n, read_flags(v));
     if (!from)
         return 0;
     /* Only the last element is seen. */
@@ -233,15 +238,14 @@ static uint32_t cmps_run(struct vcpu *v, struct string_op *op, uint32_t count)
     uint32_t n = run_length(v, op, op->source, a_offset, count), ax = 0;
     uint64_t left;
     uint8_t *a, *b;
-    gva_t low;
 
     n = run_length(v, op, SEG_ES, b_offset, n);
     if (!n)
         return 0;
-    a = run_pointer(v, op, op->source, a_offset, n, read_flags(v), &low);
+    a = run_pointer(v, op, op->source, a_offset, n, read_flags(v));
     if (!a)
         return 0;
-    b = run_pointer(v, op, SEG_ES, b_offset, n, read_flags(v), &low);
+    b = run_pointer(v, op, SEG_ES, b_offset, n, read_flags(v));
     if (!b)
         return 0;
     left = host_cmps(op, a, b, n, &ax);
@@ -283,11 +287,10 @@ static uint32_t scas_run(struct vcpu *v, struct string_op *op, uint32_t count)
     uint32_t ax = v->gpr[GPR_EAX];
     uint64_t left;
     uint8_t *b;
-    gva_t low;
 
     if (!n)
         return 0;
-    b = run_pointer(v, op, SEG_ES, offset, n, read_flags(v), &low);
+    b = run_pointer(v, op, SEG_ES, offset, n, read_flags(v));
     if (!b)
         return 0;
     left = host_scas(op, b, n, &ax);

@@ -32,9 +32,9 @@ static void image_parse32(struct task_image *t, const uint8_t *tss)
     t->eip = bytes_get32(tss + 0x20);
     t->eflags = bytes_get32(tss + 0x24);
     for (unsigned i = 0; i < 8; i++)
-        t->gpr[i] = bytes_get32(tss + 0x28 + 4 * i);
+        t->gpr[i] = bytes_get32(&tss[0x28 + 4 * i]);
     for (unsigned i = 0; i < 6; i++)
-        t->selector[i] = bytes_get16(tss + 0x48 + 4 * i);
+        t->selector[i] = bytes_get16(&tss[0x48 + 4 * i]);
     t->ldt = bytes_get16(tss + 0x60);
     t->trap = tss[0x64] & 1;
 }
@@ -45,9 +45,9 @@ static void image_parse16(struct task_image *t, const uint8_t *tss)
     t->eip = bytes_get16(tss + 0x0e);
     t->eflags = bytes_get16(tss + 0x10);
     for (unsigned i = 0; i < 8; i++)
-        t->gpr[i] = bytes_get16(tss + 0x12 + 2 * i) | 0xffff0000u;
+        t->gpr[i] = bytes_get16(&tss[0x12 + 2 * i]) | 0xffff0000u;
     for (unsigned i = 0; i < 4; i++)
-        t->selector[i] = bytes_get16(tss + 0x22 + 2 * i);
+        t->selector[i] = bytes_get16(&tss[0x22 + 2 * i]);
     t->selector[SEG_FS] = t->selector[SEG_GS] = 0;
     t->ldt = bytes_get16(tss + 0x2a);
     t->trap = false;
@@ -62,18 +62,18 @@ static unsigned image_build(const struct vcpu *v, uint32_t eip, uint32_t eflags,
         bytes_put32(out, eip);
         bytes_put32(out + 4, eflags);
         for (unsigned i = 0; i < 8; i++)
-            bytes_put32(out + 8 + 4 * i, v->gpr[i]);
+            bytes_put32(&out[8 + 4 * i], v->gpr[i]);
         for (unsigned i = 0; i < 6; i++)
-            bytes_put32(out + 0x28 + 4 * i, v->seg[i].selector);
+            bytes_put32(&out[0x28 + 4 * i], v->seg[i].selector);
         *start = 0x20;
         return 0x40;
     }
     bytes_put16(out, eip);
     bytes_put16(out + 2, eflags);
     for (unsigned i = 0; i < 8; i++)
-        bytes_put16(out + 4 + 2 * i, v->gpr[i]);
+        bytes_put16(&out[4 + 2 * i], v->gpr[i]);
     for (unsigned i = 0; i < 4; i++)
-        bytes_put16(out + 0x14 + 2 * i, v->seg[i].selector);
+        bytes_put16(&out[0x14 + 2 * i], v->seg[i].selector);
     *start = 0x0e;
     return 0x1c;
 }

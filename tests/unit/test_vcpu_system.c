@@ -2,6 +2,7 @@
 /* Segment loads, selectors' questions, CR, DR, MSR, CPUID, flags, ports. */
 #include <stdio.h>
 
+#include "vcpu/host_tsc.h"
 #include "vcpu_mock.h"
 
 #define REG(reg, size, second) ARG_MAKE(reg, size, second)
@@ -480,11 +481,20 @@ START_TEST(msrs_hold_what_was_written)
     static const struct {
         uint32_t msr;
         uint64_t value;
-    } cases[] = {{0x174, 0x60},         {0x175, 0x12345678},
-                 {0x176, 0x87654321},   {0x277, 0x0006010406050700},
-                 {0x2ff, 0xc06},        {0x200, 0x123456006},
-                 {0x201, 0xfffff0800},  {0x250, 0x0606060606060606},
-                 {0x258, 0x0505050505}, {0x26f, 0x04},
+    } cases[] = {{0x174, 0x60},
+                 {0x175, 0x12345678},
+                 {0x176, 0x87654321},
+                 {0x277, 0x0006010406050700},
+                 {0x2ff, 0xc06},
+                 {0x200, 0x123456006},
+                 {0x201, 0xfffff0800},
+                 {0x250, 0x0606060606060606},
+                 {0x258, 0x0505050505},
+                 {0x26f, 0x04},
+                 {0x17b, ~0ull},
+                 {0x400, 0x123},
+                 {0x40c, 5},
+
                  {0xc0000080, EFER_NXE}};
     uint64_t value;
 
@@ -508,7 +518,8 @@ START_TEST(reserved_msr_values_are_gp)
     } cases[] = {{0x277, 0x02}, {0x2ff, 0x1000},     {0x2ff, 7},
                  {0x200, 7},    {0x201, 0x100},      {0x250, 2},
                  {0xfe, 0},     {0xc0000080, 0x100}, {0x10a, 0},
-                 {0x1234, 0},   {0x1b, 0xfee00900}};
+                 {0x1234, 0},   {0x1b, 0xfee00900},  {0x401, 1},
+                 {0x410, 0},    {0x17b, 5}};
     uint64_t value;
 
     setup_flat(0);
@@ -580,10 +591,12 @@ START_TEST(cpuid_of_max_is_one_that_needs_no_mitigation)
     ck_assert_str_eq(brand, mock.model.brand);
     ck_assert_uint_eq(cpuid(0x80000001, 0).edx & (1u << 20), 1u << 20);
     ck_assert_uint_eq(cpuid(0x80000008, 0).eax & 0xff, CPU_MODEL_PHYS_BITS);
-    ck_assert_uint_eq(cpuid(0x15, 0).ebx, 0);
-    mock.model.tsc_khz = 2400123;
-    leaf = cpuid(0x15, 0);
-    ck_assert_uint_eq((uint64_t)leaf.ecx * leaf.ebx / leaf.eax, 2400123000);
+    leaf = cpuid(0x15, 0); /* 1 kHz exact, in 32 bits */
+    ck_assert_uint_eq(leaf.ebx, host_tsc_khz());
+    if (leaf.ebx)
+        ck_assert_uint_eq(leaf.ecx / 1000 * leaf.ebx / leaf.eax,
+                          host_tsc_khz());
+    ck_assert_uint_eq(cpuid(0x80000007, 0).edx >> 8 & 1, host_tsc_invariant());
     CPU->gpr[GPR_EAX] = 1;
     RUN(cpuid, 0, 0);
     ck_assert_uint_eq(CPU->gpr[GPR_EDX], mock.model.feat_1_edx);
