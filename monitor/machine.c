@@ -24,6 +24,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define ELCR_SLAVE 0x4d1
+
 _Static_assert(MACHINE_SERIAL_PORTS == DEVICES_SERIAL_PORTS, "serial ports");
 
 struct machine {
@@ -256,6 +258,13 @@ static bool create_engine(struct machine *m, char *why, size_t why_size)
     return m->engine != NULL;
 }
 
+/* The firmware's part where ACPI is there: only the SCI (IRQ 9) is level-
+ * triggered; the guest's ACPI sets the PCI links' lines when it routes them. */
+static void set_sci_level(struct machine *m)
+{
+    bus_port_write(m->devices.bus, ELCR_SLAVE, 1, BIT(9 - 8));
+}
+
 /* Everything to its power-on state with the kernel loaded: vcpu thread. */
 static bool power_on(struct machine *m, char *why, size_t why_size)
 {
@@ -272,6 +281,8 @@ static bool power_on(struct machine *m, char *why, size_t why_size)
     mmu_flush(m->mmu);
     machine_lock();
     devices_reset(&m->devices);
+    if (!m->options->no_acpi)
+        set_sci_level(m);
     machine_unlock();
     m->halted = false;
     log_event(CPU_RESET, "reset: eip=%08x", v->eip);
