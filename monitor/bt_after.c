@@ -73,7 +73,7 @@ uint64_t bt_after(struct vcpu *v, uint64_t rsp, unsigned result)
         bt_refresh(bt);
     /* TU_STEP units are entered by the run loop only: it keeps the books */
     if (result == CALLOUT_EXIT || v->events || (bt->mode & TU_STEP) ||
-        bt->step_due)
+        bt->step_due || __atomic_load_n(&v->attention, __ATOMIC_RELAXED))
         return 0;
     bt_load_window(bt);
     if (!bt->reset_stack)

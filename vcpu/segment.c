@@ -57,7 +57,7 @@ unsigned vcpu_mode(const struct vcpu *v)
         mode |= TU_CODE16;
     if (!(v->seg[SEG_SS].attr & SEG_DB))
         mode |= TU_STACK16;
-    if (~common & (KIND_SIMPLE | KIND_BASE0))
+    if ((~common & (KIND_SIMPLE | KIND_BASE0)) || vcpu_alignment_checked(v))
         mode |= TU_SEGMENTED;
     if (!(v->cr0 & CR0_PE))
         mode |= TU_REAL | TU_SEGMENTED;
@@ -83,6 +83,23 @@ bool segment_holds(const struct segment *s, uint32_t offset, uint32_t len)
     return s->limit == 0xffffffffu || (last >= offset && last <= s->limit);
 }
 
+/* Alignment by operand length (SDM 3A table 6-7). */
+static uint32_t alignment_mask(unsigned len)
+{
+    switch (len) {
+    case 2:
+        return 1;
+    case 4:
+    case 6: /* m16:32 */
+        return 3;
+    case 8:
+    case 10: /* double extended */
+        return 7;
+    default:
+        return 0;
+    }
+}
+
 bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
                     enum mem_flags flags, gva_t *lin)
 {
@@ -105,6 +122,8 @@ bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
     if (UNLIKELY(!allowed))
         return fault_error(v, s == SEG_SS ? VEC_SS : VEC_GP, 0);
     *lin = seg->base + offset;
+    if (UNLIKELY(vcpu_alignment_checked(v)) && (*lin & alignment_mask(len)))
+        return fault_error(v, VEC_AC, 0);
     return true;
 }
 

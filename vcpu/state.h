@@ -277,7 +277,7 @@ static inline uint32_t vcpu_eflags(const struct vcpu *v)
 /* Sets every flag from an image; bits that do not exist are dropped. */
 static inline void vcpu_set_eflags(struct vcpu *v, uint32_t flags)
 {
-    if ((flags ^ v->eflags_sys) & (EFL_VM | EFL_TF))
+    if ((flags ^ v->eflags_sys) & (EFL_VM | EFL_TF | EFL_AC))
         v->mode_dirty = true;
     v->eflags_arith = flags & EFL_ARITH;
     v->eflags_sys = flags & EFL_SYS;

@@ -430,6 +430,7 @@ static void indexes_advance(struct vcpu *v, const struct string_op *op,
 static enum callout_result string_run(struct vcpu *v, struct string_op *op)
 {
     bool stepping = (v->eflags_sys & EFL_TF) != 0;
+    bool singly = vcpu_alignment_checked(v);
 
     if (op->rep == STR_NOREP) {
         if (!op->one(v, op))
@@ -442,7 +443,7 @@ static enum callout_result string_run(struct vcpu *v, struct string_op *op)
 
         if (count == 0)
             return CALLOUT_NEXT;
-        if (op->run)
+        if (op->run && !singly)
             done = op->run(v, op, stepping ? 1 : count);
         if (!done) {
             if (!op->one(v, op))

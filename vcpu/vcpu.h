@@ -73,6 +73,13 @@ void vcpu_segment_changed(struct vcpu *v, enum seg s);
 bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
                     enum mem_flags flags, gva_t *lin);
 
+/* Are data accesses alignment-checked (SDM 3A 6.15, #AC)? Then the mode is
+ * TU_SEGMENTED, and every access comes through vcpu_seg_check. */
+static inline bool vcpu_alignment_checked(const struct vcpu *v)
+{
+    return (v->eflags_sys & EFL_AC) && v->cpl == 3 && (v->cr0 & CR0_AM);
+}
+
 /* MEM_USER if CPL is 3, else 0. */
 static inline enum mem_flags vcpu_mem_user(const struct vcpu *v)
 {
