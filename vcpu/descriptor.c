@@ -34,19 +34,28 @@ bool descriptor_address(const struct vcpu *v, uint32_t selector, gva_t *lin)
     return true;
 }
 
+bool descriptor_fetch(struct vcpu *v, struct descriptor *d)
+{
+    const uint8_t *hva = soft_tlb_hit(v, d->lin, 8, MEM_READ);
+    uint8_t words[8];
+
+    if (UNLIKELY(!hva)) {
+        if (!sys_read(v, d->lin, words, 8))
+            return false;
+        hva = words;
+    }
+    d->lo = bytes_get32(hva);
+    d->hi = bytes_get32(hva + 4);
+    return true;
+}
+
 bool descriptor_read(struct vcpu *v, uint32_t selector, struct descriptor *d,
                      enum vector vector)
 {
-    uint32_t words[2];
-
     selector &= 0xffff;
     if (!descriptor_address(v, selector, &d->lin))
         return fault_selector(v, vector, selector);
-    if (!sys_read(v, d->lin, words, 8))
-        return false;
-    d->lo = words[0];
-    d->hi = words[1];
-    return true;
+    return descriptor_fetch(v, d);
 }
 
 /* Writes the byte that holds type, S, DPL and P. */
@@ -157,6 +166,16 @@ bool stack_push_probe(struct vcpu *v, const struct stack *s, unsigned size,
     return true;
 }
 
+/* values[0] goes to the highest slot. */
+static void slots_fill(uint8_t *frame, unsigned size, const uint32_t *values,
+                       unsigned count)
+{
+    for (unsigned i = 0, at = size * count; i < count; i++) {
+        at -= size;
+        bytes_put(&frame[at], size, values[i]);
+    }
+}
+
 bool stack_push(struct vcpu *v, struct stack *s, unsigned size,
                 const uint32_t *values, unsigned count)
 {
@@ -164,17 +183,15 @@ bool stack_push(struct vcpu *v, struct stack *s, unsigned size,
     uint32_t mask = stack_mask(&s->ss);
     uint32_t low = slot_below(s, size, count - 1);
 
-    if (slots_contiguous(s, size, count)) {
+    if (LIKELY(slots_contiguous(s, size, count))) {
+        gva_t at = s->ss.base + low;
         uint8_t frame[40 * 4];
+        uint8_t *hva = soft_tlb_hit(v, at, size * count, flags);
 
         if (!segment_holds(&s->ss, low, size * count))
             return fault_selector(v, VEC_SS, s->fault_selector);
-        for (unsigned i = 0, at = size * count; i < count; i++) {
-            at -= size;
-            bytes_put(&frame[at], size, values[i]);
-        }
-        if (!v->world->mem_write(v, s->ss.base + low, frame, size * count,
-                                 flags))
+        slots_fill(hva ? hva : frame, size, values, count);
+        if (!hva && !v->world->mem_write(v, at, frame, size * count, flags))
             return false;
     } else {
         if (!stack_push_probe(v, s, size, count))
@@ -193,15 +210,21 @@ bool stack_peek(struct vcpu *v, uint32_t skip, unsigned size, uint32_t *values,
 {
     uint32_t mask = stack_mask(&v->seg[SEG_SS]);
     uint32_t offset = (v->gpr[GPR_ESP] + skip) & mask;
+    const uint8_t *hva;
     uint8_t frame[40 * 4];
     gva_t lin;
 
     if (mask - offset >= size * count - 1) {
-        if (!vcpu_seg_check(v, SEG_SS, offset, size * count, MEM_READ, &lin) ||
-            !v->world->mem_read(v, lin, frame, size * count, read_flags(v)))
+        if (!vcpu_seg_check(v, SEG_SS, offset, size * count, MEM_READ, &lin))
             return false;
+        hva = soft_tlb_hit(v, lin, size * count, read_flags(v));
+        if (!hva) {
+            if (!v->world->mem_read(v, lin, frame, size * count, read_flags(v)))
+                return false;
+            hva = frame;
+        }
         for (unsigned i = 0, at = 0; i < count; i++, at += size)
-            values[i] = bytes_get(&frame[at], size);
+            values[i] = bytes_get(&hva[at], size);
         return true;
     }
     for (unsigned i = 0; i < count; i++, offset = (offset + size) & mask) {

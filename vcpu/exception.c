@@ -260,7 +260,7 @@ static bool deliver_protected(struct vcpu *v, const struct event *e)
     if (index + 7 > v->idtr.limit)
         return fault_error(v, VEC_GP, error);
     d.lin = v->idtr.base + index;
-    if (!sys_read(v, d.lin, &d, 8))
+    if (!descriptor_fetch(v, &d))
         return false;
     type = desc_type(&d);
     if (desc_is_memory(&d) ||

@@ -94,6 +94,20 @@ static inline enum callout_result dispatch_next(struct vcpu *v)
 }
 
 /* --- memory -------------------------------------------------------------- */
+/* Host address of len bytes at gva if the soft TLB allows the access without
+ * further ado, as generated code would find it; else NULL: ask the world. */
+static inline void *soft_tlb_hit(struct vcpu *v, gva_t gva, unsigned len,
+                                 unsigned flags)
+{
+    enum tlb_mode mode = flags & MEM_USER ? TLB_USER : TLB_SUPERVISOR;
+    const struct soft_tlb_entry *e = &v->tlb[mode][SOFT_TLB_INDEX(gva)];
+    uint32_t tag = flags & MEM_WRITE ? e->tag_write : e->tag_read;
+
+    if (tag != SOFT_TLB_TAG(gva) || (gva & (PAGE_SIZE - 1)) + len > PAGE_SIZE)
+        return NULL;
+    return (void *)(uintptr_t)(gva + e->addend);
+}
+
 static inline bool sys_read(struct vcpu *v, gva_t gva, void *to, unsigned len)
 {
     return v->world->mem_read(v, gva, to, len, MEM_READ);
@@ -193,6 +207,8 @@ static inline bool selector_is_null(uint32_t selector)
 /* Address of the selector's descriptor; false (no fault value) if its table
  * does not reach that far. */
 bool descriptor_address(const struct vcpu *v, uint32_t selector, gva_t *lin);
+/* Reads the eight bytes at d->lin. */
+bool descriptor_fetch(struct vcpu *v, struct descriptor *d);
 /* Reads it; beyond the table: the vector with the selector as error code. */
 bool descriptor_read(struct vcpu *v, uint32_t selector, struct descriptor *d,
                      enum vector vector);

@@ -160,7 +160,7 @@ static void zf_set(struct vcpu *v, bool value)
 static bool query(struct vcpu *v, uint32_t arg, uint32_t lin,
                   struct descriptor *d, bool *visible)
 {
-    uint32_t selector, words[2];
+    uint32_t selector;
 
     *visible = false;
     if (!in_protected(v))
@@ -169,10 +169,8 @@ static bool query(struct vcpu *v, uint32_t arg, uint32_t lin,
         return false;
     if (selector_is_null(selector) || !descriptor_address(v, selector, &d->lin))
         return true;
-    if (!sys_read(v, d->lin, words, 8))
+    if (!descriptor_fetch(v, d))
         return false;
-    d->lo = words[0];
-    d->hi = words[1];
     *visible = desc_is_conforming(d) ||
                (v->cpl <= desc_dpl(d) && (selector & 3) <= desc_dpl(d));
     return true;

@@ -274,7 +274,7 @@ END_TEST
 START_TEST(contributory_then_page_fault_is_delivered_in_turn)
 {
     setup_flat(0);
-    mock.page[AT_STACK0 / 4096 - 1] = PAGE_READ_ONLY;
+    protect(AT_STACK0 / 4096 - 1, PAGE_READ_ONLY);
     /* the page fault goes to another stack by a task gate */
     set_idt(VEC_PF, SEL_TSS_B, 0, 5, 0);
     poke(AT_TSS_B + 0x20, 4, handler(VEC_PF));
@@ -294,7 +294,7 @@ END_TEST
 START_TEST(page_fault_during_page_fault_is_a_double_fault)
 {
     setup_flat(3);
-    mock.page[AT_STACK0 / 4096 - 1] = PAGE_ABSENT;
+    protect(AT_STACK0 / 4096 - 1, PAGE_ABSENT);
     set_idt(VEC_DF, SEL_TSS_B, 0, 5, 0);
     poke(AT_TSS_B + 0x20, 4, handler(VEC_DF));
     poke(AT_TSS_B + 0x24, 4, 2);

@@ -168,7 +168,7 @@ END_TEST
 START_TEST(fault_in_the_middle_leaves_registers_at_the_element)
 {
     setup_flat(0);
-    mock.page[0x41] = PAGE_ABSENT;
+    protect(0x41, PAGE_ABSENT);
     CPU->gpr[GPR_ESI] = 0x60000;
     CPU->gpr[GPR_EDI] = 0x40ffa;
     CPU->gpr[GPR_ECX] = 10;
@@ -187,7 +187,7 @@ END_TEST
 START_TEST(fault_going_down_names_the_element)
 {
     setup_flat(0);
-    mock.page[0x40] = PAGE_ABSENT;
+    protect(0x40, PAGE_ABSENT);
     set_flags(EFL_DF);
     CPU->gpr[GPR_EDI] = 0x41004;
     CPU->gpr[GPR_ECX] = 5;
@@ -203,7 +203,7 @@ END_TEST
 START_TEST(user_rights_apply)
 {
     setup_flat(3);
-    mock.page[0x60] = PAGE_SUPERVISOR;
+    protect(0x60, PAGE_SUPERVISOR);
     CPU->gpr[GPR_ESI] = 0x60000;
     CPU->gpr[GPR_EDI] = 0x40000;
     RUN(movs, ARG_STRING(1, 4, SEG_DS, STR_NOREP), 0);
@@ -214,7 +214,7 @@ END_TEST
 START_TEST(rep_with_zero_count_touches_nothing)
 {
     setup_flat(0);
-    mock.page[0x60] = PAGE_ABSENT;
+    protect(0x60, PAGE_ABSENT);
     CPU->gpr[GPR_ESI] = CPU->gpr[GPR_EDI] = 0x60000;
     set_flags(EFL_CF | EFL_SF);
     ck_assert_int_eq(RUN(cmps, ARG_STRING(1, 4, SEG_DS, STR_REP), 0),
@@ -314,7 +314,7 @@ END_TEST
 START_TEST(ins_does_not_read_the_port_if_the_store_faults)
 {
     setup_flat(0);
-    mock.page[0x41] = PAGE_READ_ONLY;
+    protect(0x41, PAGE_READ_ONLY);
     CPU->gpr[GPR_EDI] = 0x40ffe;
     CPU->gpr[GPR_ECX] = 4;
     RUN(ins, ARG_STRING(2, 4, SEG_DS, STR_REP), 0);
@@ -500,7 +500,7 @@ END_TEST
 START_TEST(pusha_that_faults_changes_nothing)
 {
     setup_flat(3);
-    mock.page[0x2f] = PAGE_ABSENT;
+    protect(0x2f, PAGE_ABSENT);
     CPU->gpr[GPR_ESP] = 0x30010;
     RUN(pusha, ARG_MAKE(0, 4, 0), 0);
     assert_handler(VEC_PF, PF_WRITE | PF_USER, AT_CODE);
@@ -544,7 +544,7 @@ END_TEST
 START_TEST(enter_checks_the_final_stack_pointer)
 {
     setup_flat(3);
-    mock.page[0x5e] = PAGE_ABSENT;
+    protect(0x5e, PAGE_ABSENT);
     CPU->gpr[GPR_ESP] = 0x60000;
     CPU->gpr[GPR_EBP] = 0x70000;
     RUN(enter, ARG_MAKE(0, 4, 0), 0x1800);

@@ -47,7 +47,7 @@ START_TEST(load_sets_the_accessed_bit_once)
     setup_flat(0);
     load(SEG_DS, SEL_SMALL);
     ck_assert_uint_eq(peek(AT_GDT + SEL_SMALL + 5, 1), 0xf3);
-    mock.page[AT_GDT / 4096] = PAGE_READ_ONLY;
+    protect(AT_GDT / 4096, PAGE_READ_ONLY);
     CPU->mode_dirty = false;
     ck_assert_int_eq(load(SEG_FS, SEL_SMALL), CALLOUT_NEXT);
     ck_assert_uint_eq(CPU->seg[SEG_FS].limit, 0xfff);

@@ -87,7 +87,7 @@ END_TEST
 START_TEST(far_call_that_cannot_push_changes_nothing)
 {
     setup_flat(0);
-    mock.page[0x7f] = PAGE_READ_ONLY;
+    protect(0x7f, PAGE_READ_ONLY);
     CPU->gpr[GPR_ESP] = 0x80004; /* the pushes straddle the border */
     set_idt(VEC_PF, SEL_TSS_B, 0, 5, 0);
     CPU->idtr.limit = 0;
@@ -475,7 +475,7 @@ START_TEST(unreadable_tss_changes_nothing)
     setup_flat(0);
     make_task();
     set_descriptor(AT_GDT, SEL_TSS_B, 0x60000, 0x67, 0x89, 0);
-    mock.page[0x60] = PAGE_READ_ONLY; /* the back link cannot be written */
+    protect(0x60, PAGE_READ_ONLY); /* the back link cannot be written */
     RUN(far_call, FAR(SEL_TSS_B, 4), 0);
     assert_handler(VEC_PF, PF_PRESENT | PF_WRITE, AT_CODE);
     ck_assert_uint_eq(CPU->cr2, 0x60000);

@@ -110,6 +110,34 @@ static bool mock_page_ok(struct vcpu *v, gva_t gva, enum mem_flags flags)
     return false;
 }
 
+/* Lets the soft TLB know a page without protection, as the MMU would. */
+static void mock_tlb_fill(struct vcpu *v, gva_t gva, enum mem_flags flags)
+{
+    struct soft_tlb_entry *e =
+        &v->tlb[flags & MEM_USER ? TLB_USER : TLB_SUPERVISOR]
+               [SOFT_TLB_INDEX(gva)];
+
+    if (mock.page[gva % MOCK_SIZE / 4096])
+        return;
+    e->tag_read = e->tag_write = SOFT_TLB_TAG(gva);
+    e->addend = (uintptr_t)mock.ram + gva % MOCK_SIZE - gva;
+}
+
+static inline void mock_tlb_flush(void)
+{
+    for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++)
+        for (unsigned mode = 0; mode < TLB_MODES; mode++)
+            mock.v.tlb[mode][i].tag_read = mock.v.tlb[mode][i].tag_write =
+                SOFT_TLB_NONE;
+}
+
+/* Sets the protection of page number page. */
+static inline void protect(unsigned page, unsigned bits)
+{
+    mock.page[page] = (uint8_t)bits;
+    mock_tlb_flush();
+}
+
 static bool mock_probe(struct vcpu *v, gva_t gva, unsigned len,
                        enum mem_flags flags)
 {
@@ -118,6 +146,7 @@ static bool mock_probe(struct vcpu *v, gva_t gva, unsigned len,
         if ((i == 0 || (gva + i) % 4096 == 0) &&
             !mock_page_ok(v, gva + i, flags))
             return false;
+    mock_tlb_fill(v, gva, flags);
     return true;
 }
 
@@ -352,6 +381,7 @@ static inline void setup_reset(void)
     CPU->world = &mock_world;
     CPU->model = &mock.model;
     mock.pending = -1;
+    mock_tlb_flush();
     vcpu_reset(CPU);
     CPU->attention = 0;
     mock.mode_changes = 0;
