@@ -42,9 +42,18 @@ def wanted_exit(options):
     return 1
 
 
-def run_guest(command, image, limit):
+def extra_options(options):
+    """The words of args=WORD,WORD...; a + in a word stands for a blank."""
+    for option in options:
+        if option.startswith("args="):
+            return [w.replace("+", " ") for w in option[5:].split(",")]
+    return []
+
+
+def run_guest(command, image, options, limit):
     """Runs one image; returns (exit status or None after the limit, output)."""
     argv = shlex.split(command) + OPTIONS + ["-kernel", str(image)]
+    argv += extra_options(options)
     if command == "native":
         argv = [str(image.with_suffix(".native"))]
     try:
@@ -108,7 +117,7 @@ def try_guest(guest, machines, args):
         if (label == "qemu" and "hardware_only" in options
                 and not args.hardware_too):
             continue
-        status, out, err = run_guest(command, image, args.limit)
+        status, out, err = run_guest(command, image, options, args.limit)
         outputs[label] = out
         found += [f"{label}: {line}"
                   for line in complaints(options, status, out, err)]

@@ -16,6 +16,7 @@ start:
     mov $runtime_stack_top, %esp
     push $0
     popf
+    mov %eax, multiboot_magic
     mov %ebx, multiboot_info
     call runtime_init
     call guest_main
@@ -125,8 +126,9 @@ run_user_as:
 
     .bss
     .balign 16
-    .globl multiboot_info
-multiboot_info: .skip 4
+    .globl multiboot_info, multiboot_magic
+multiboot_info:  .skip 4
+multiboot_magic: .skip 4
     .balign 4096
     .skip 16384
 runtime_stack_top:

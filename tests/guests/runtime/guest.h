@@ -162,7 +162,8 @@ struct tally {
 bool tally_eq(struct tally *t, const char *what, u32 index, u32 got, u32 want);
 void check_tally(const char *name, const struct tally *t);
 
-/* Output. */
+/* Output, to port e9h and to COM1 where there is one. */
+extern bool serial_present;
 void put_char(char c);
 void put_string(const char *s);
 void put_hex(u32 v);

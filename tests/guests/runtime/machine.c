@@ -12,7 +12,7 @@ struct tss tss __attribute__((aligned(4096)));
 trap_handler *trap_handlers[256];
 
 static u8 trap_stack[8192] __attribute__((aligned(16)));
-static bool serial_present;
+bool serial_present;
 
 extern u32 run_active;
 extern struct cpu *run_cpu;
