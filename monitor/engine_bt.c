@@ -17,10 +17,10 @@
 #include "base/log.h"
 #include "vcpu/fpu.h"
 
-#define TC_DEFAULT   (64u << 20)
-#define TC_MIN       (64u << 10)
-#define TC_SMALL     (1u << 20)
-#define INSN_MAX_SMALL 8
+#define TC_DEFAULT         (64u << 20)
+#define TC_MIN             (64u << 10)
+#define TC_SMALL           (1u << 20)
+#define INSN_MAX_SMALL     8
 #define AT_HWCAP2_FSGSBASE 2
 
 typedef unsigned enter_fn(struct vcpu *v, uint64_t pc, uint64_t rsp);
@@ -57,18 +57,18 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
 
 /* A string store may kill the TU it runs in: go on in fresh code. */
 #define GUARDED_CALLOUTS(X) X(movs) X(stos) X(ins) X(pusha) X(enter) X(fxsave)
-#define X(name)                                                                \
-    static enum callout_result guarded_##name(struct vcpu *v, uint32_t arg,    \
-                                              uint32_t lin)                    \
-    {                                                                          \
-        enum callout_result r;                                                 \
-                                                                               \
-        v->code_changed = false;                                               \
-        r = callout_##name(v, arg, lin);                                       \
-        if (r != CALLOUT_NEXT || !v->code_changed)                             \
-            return r;                                                          \
-        v->eip = v->next_eip;                                                  \
-        return CALLOUT_DISPATCH;                                               \
+#define X(name)                                                             \
+    static enum callout_result guarded_##name(struct vcpu *v, uint32_t arg, \
+                                              uint32_t lin)                 \
+    {                                                                       \
+        enum callout_result r;                                              \
+                                                                            \
+        v->code_changed = false;                                            \
+        r = callout_##name(v, arg, lin);                                    \
+        if (r != CALLOUT_NEXT || !v->code_changed)                          \
+            return r;                                                       \
+        v->eip = v->next_eip;                                               \
+        return CALLOUT_DISPATCH;                                            \
     }
 GUARDED_CALLOUTS(X)
 #undef X
@@ -105,8 +105,7 @@ static struct tu *find_tu(struct engine_bt *bt)
         flush(bt);
     for (;;) {
         uint64_t before = stat_counters[STAT_TUS];
-        enum translate_result r =
-            translator_get(bt->translator, bt->mode, &tu);
+        enum translate_result r = translator_get(bt->translator, bt->mode, &tu);
 
         bt->tus_since_flush += stat_counters[STAT_TUS] != before;
         switch (r) {
@@ -154,8 +153,7 @@ static void chain(struct engine_bt *bt, uint32_t site, uint32_t generation)
     else if (from->global && tu->global)
         codecache_link(bt->cc, site, tu, true);
     else
-        codecache_redirect(bt->cc, site, EXIT_CODE_REL32,
-                           bt->stubs->dispatch);
+        codecache_redirect(bt->cc, site, EXIT_CODE_REL32, bt->stubs->dispatch);
 }
 
 /* attention: true if the loop may go on, false if the caller is wanted. */
@@ -181,10 +179,12 @@ static bool handle_attention(struct engine_bt *bt, bool *past_poll)
 static void handle_step(struct engine_bt *bt)
 {
     struct vcpu *v = bt->v;
+    uint32_t dr6 = v->watch_hits | (bt->step_trap ? DR6_BS : 0);
 
     bt->step_due = false;
-    if (bt->step_trap && !v->delivered && !v->stack_shadow)
-        vcpu_single_step_trap(v);
+    v->watch_hits = 0;
+    if (dr6 && !v->delivered && !v->stack_shadow)
+        vcpu_debug_trap(v, dr6);
 }
 
 static enum engine_exit handle_events(struct engine_bt *bt)
@@ -234,13 +234,13 @@ static void enter_tu(struct engine_bt *bt, struct tu *tu, bool past_poll)
     bt_load_window(bt);
     bt->step_trap = v->eflags_sys & EFL_TF;
     v->delivered = v->stack_shadow = false;
+    v->watch_hits = 0;
     log_event(EXEC, "eip=%08x mode=%02x", v->eip, bt->mode);
     if (log_on(CPU))
         vcpu_dump(v);
-    handle_exit(bt,
-                ((enter_fn *)(uintptr_t)bt->stubs->enter)(v, pc,
-                                                          stack_pointer(bt)),
-                generation);
+    handle_exit(
+        bt, ((enter_fn *)(uintptr_t)bt->stubs->enter)(v, pc, stack_pointer(bt)),
+        generation);
 }
 
 static enum engine_exit run(struct engine *engine)
@@ -350,9 +350,9 @@ static bool make_parts(struct engine_bt *bt)
     if (!options.insn_max && size < TC_SMALL)
         options.insn_max = INSN_MAX_SMALL;
     fill_calls(&calls);
-    bt->cc = codecache_create(size < TC_MIN ? TC_MIN : size,
-                              (gfn_t)(mmu_ram_size(bt->mmu) >> PAGE_SHIFT),
-                              &events);
+    bt->cc =
+        codecache_create(size < TC_MIN ? TC_MIN : size,
+                         (gfn_t)(mmu_ram_size(bt->mmu) >> PAGE_SHIFT), &events);
     if (!bt->cc || !make_stack(bt))
         return false;
     bt->translator =

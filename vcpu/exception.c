@@ -390,12 +390,10 @@ enum callout_result vcpu_raise_error(struct vcpu *v, enum vector vector,
     return vcpu_deliver_fault(v);
 }
 
-#define DR6_BS 0x4000u
-
-enum callout_result vcpu_single_step_trap(struct vcpu *v)
+enum callout_result vcpu_debug_trap(struct vcpu *v, uint32_t dr6)
 {
     v->eflags_sys &= ~EFL_RF; /* the instruction completed */
-    v->dr[6] |= DR6_BS;
+    v->dr[6] |= dr6;
     return vcpu_raise(v, VEC_DB);
 }
 

@@ -45,6 +45,15 @@ void vcpu_segment_changed(struct vcpu *v, enum seg s)
     v->seg_kind[s] = kind;
 }
 
+static bool data_breakpoints(const struct vcpu *v)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        if ((v->dr[7] >> (2 * i) & 3) && (v->dr[7] >> (16 + 4 * i) & 1))
+            return true;
+    }
+    return false;
+}
+
 unsigned vcpu_mode(const struct vcpu *v)
 {
     unsigned common = v->seg_kind[SEG_CS] & v->seg_kind[SEG_SS] &
@@ -57,13 +66,14 @@ unsigned vcpu_mode(const struct vcpu *v)
         mode |= TU_CODE16;
     if (!(v->seg[SEG_SS].attr & SEG_DB))
         mode |= TU_STACK16;
-    if ((~common & (KIND_SIMPLE | KIND_BASE0)) || vcpu_alignment_checked(v))
+    if ((~common & (KIND_SIMPLE | KIND_BASE0)) || vcpu_alignment_checked(v) ||
+        data_breakpoints(v))
         mode |= TU_SEGMENTED;
     if (!(v->cr0 & CR0_PE))
         mode |= TU_REAL | TU_SEGMENTED;
     else if (in_v86(v))
         mode |= TU_V86 | TU_SEGMENTED;
-    if ((v->eflags_sys & EFL_TF) || (v->dr[7] & 0xff))
+    if ((v->eflags_sys & EFL_TF) || (v->dr[7] & DR7_ENABLES))
         mode |= TU_STEP;
     if ((v->cr0 & (CR0_EM | CR0_TS)) || !(v->cr4 & CR4_OSFXSR))
         mode |= TU_NO_FPU;
@@ -100,6 +110,26 @@ static uint32_t alignment_mask(unsigned len)
     }
 }
 
+/* Data breakpoints (SDM 3B 17.2.4): R/W 1 writes, 3 reads and writes. The trap
+ * comes after the instruction, from whoever runs TU_STEP units. */
+static void watch_access(struct vcpu *v, gva_t lin, unsigned len,
+                         enum mem_flags flags)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned control = v->dr[7] >> (16 + 4 * i) & 15;
+        unsigned kind = control & 3, size = (control >> 2) + 1;
+        gva_t start;
+
+        if (!(v->dr[7] >> (2 * i) & 3) || !(kind & 1) ||
+            (kind == 1 && !(flags & MEM_WRITE)))
+            continue;
+        size = size == 3 ? 8 : size; /* LEN 10 is eight bytes */
+        start = v->dr[i] & ~(size - 1u);
+        if (lin - start < size || start - lin < len)
+            v->watch_hits |= BIT(i);
+    }
+}
+
 bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
                     enum mem_flags flags, gva_t *lin)
 {
@@ -124,6 +154,8 @@ bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
     *lin = seg->base + offset;
     if (UNLIKELY(vcpu_alignment_checked(v)) && (*lin & alignment_mask(len)))
         return fault_error(v, VEC_AC, 0);
+    if (UNLIKELY(v->dr[7] & DR7_ENABLES))
+        watch_access(v, *lin, len, flags);
     return true;
 }
 

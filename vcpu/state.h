@@ -250,6 +250,8 @@ struct vcpu {
     uint64_t mcg_status, mcg_ctl, mc_ctl[4]; /* machine check */
     uint32_t event_ext;  /* EXT bit of error codes while delivering an event */
 
+    uint32_t watch_hits; /* DR6 bits of data breakpoints met by this insn */
+
     uint32_t events;     /* enum vcpu_event bits */
     uint32_t intr_line;  /* atomic: level of the interrupt controller's INTR */
     bool nmi_pending, nmi_blocked;

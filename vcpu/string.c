@@ -430,7 +430,7 @@ static void indexes_advance(struct vcpu *v, const struct string_op *op,
 static enum callout_result string_run(struct vcpu *v, struct string_op *op)
 {
     bool stepping = (v->eflags_sys & EFL_TF) != 0;
-    bool singly = vcpu_alignment_checked(v);
+    bool singly = vcpu_alignment_checked(v) || (v->dr[7] & DR7_ENABLES);
 
     if (op->rep == STR_NOREP) {
         if (!op->one(v, op))

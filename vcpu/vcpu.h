@@ -50,8 +50,10 @@ enum callout_result vcpu_deliver_fault(struct vcpu *v);
 enum callout_result vcpu_raise(struct vcpu *v, enum vector vector);
 enum callout_result vcpu_raise_error(struct vcpu *v, enum vector vector,
                                      uint32_t error);
-/* Trap-class #DB etc.: v->eip is already past the instruction. */
-enum callout_result vcpu_single_step_trap(struct vcpu *v);
+/* Trap-class #DB with these DR6 bits; v->eip is past the instruction. */
+#define DR6_BS      0x4000u
+#define DR7_ENABLES 0xffu
+enum callout_result vcpu_debug_trap(struct vcpu *v, uint32_t dr6);
 /* Before an instruction in TU_STEP mode: true if an armed instruction
  * breakpoint (DR0-3) matches CS:eip, with v->fault = #DB to be delivered. RF
  * lets one instruction pass and is used up. */

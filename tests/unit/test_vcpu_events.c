@@ -382,7 +382,7 @@ START_TEST(single_step_sets_bs_and_clears_tf)
 {
     setup_flat(0);
     set_flags(EFL_TF);
-    vcpu_single_step_trap(CPU);
+    vcpu_debug_trap(CPU, DR6_BS);
     assert_handler(VEC_DB, -1, AT_CODE);
     ck_assert_uint_eq(CPU->dr[6] & 0x4000, 0x4000);
     ck_assert_uint_eq(peek(CPU->gpr[GPR_ESP] + 8, 4), EFL_TF | 2);
