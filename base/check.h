@@ -17,7 +17,7 @@ _Noreturn void fail_stop(const char *file, int line, const char *fmt, ...)
 void fail_stop_set_hook(void (*hook)(void));
 
 #define FAIL_STOP(...) fail_stop(__FILE__, __LINE__, __VA_ARGS__)
-#define CHECK(cond, ...)                                                       \
+#define CHECK(cond, ...) \
     ((cond) ? (void)0 : fail_stop(__FILE__, __LINE__, #cond ": " __VA_ARGS__))
 #ifdef NDEBUG
 #define ASSERT(cond) ((void)sizeof(cond))

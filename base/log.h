@@ -12,18 +12,18 @@
 #include "base/types.h"
 
 /* channel, name as in -d, help */
-#define LOG_CHANNELS(X)                                                        \
-    X(IN_ASM, "in_asm", "guest code of each translation unit")                 \
-    X(OUT_ASM, "out_asm", "host code of each translation unit")                \
-    X(INT, "int", "interrupts and exceptions, with state")                     \
-    X(EXEC, "exec", "entry of each translation unit from the run loop")        \
-    X(CPU, "cpu", "CPU state at each entry from the run loop")                 \
-    X(MMU, "mmu", "fills, drops, traces, faults of the shadow MMU")            \
-    X(PCALL, "pcall", "far transfers and task switches")                       \
-    X(UNIMP, "unimp", "accesses to what is not there")                         \
-    X(GUEST_ERRORS, "guest_errors", "things a sane guest does not do")         \
-    X(CPU_RESET, "cpu_reset", "resets")                                        \
-    X(IO, "io", "port and memory-mapped I/O")                                  \
+#define LOG_CHANNELS(X)                                                 \
+    X(IN_ASM, "in_asm", "guest code of each translation unit")          \
+    X(OUT_ASM, "out_asm", "host code of each translation unit")         \
+    X(INT, "int", "interrupts and exceptions, with state")              \
+    X(EXEC, "exec", "entry of each translation unit from the run loop") \
+    X(CPU, "cpu", "CPU state at each entry from the run loop")          \
+    X(MMU, "mmu", "fills, drops, traces, faults of the shadow MMU")     \
+    X(PCALL, "pcall", "far transfers and task switches")                \
+    X(UNIMP, "unimp", "accesses to what is not there")                  \
+    X(GUEST_ERRORS, "guest_errors", "things a sane guest does not do")  \
+    X(CPU_RESET, "cpu_reset", "resets")                                 \
+    X(IO, "io", "port and memory-mapped I/O")                           \
     X(TC, "tc", "code cache: chains, invalidations, flushes")
 
 enum log_channel {
@@ -37,10 +37,10 @@ enum log_channel {
 extern uint32_t log_mask;
 
 #define log_on(channel) UNLIKELY(log_mask &BIT(LOG_##channel))
-#define log_event(channel, ...)                                                \
-    do {                                                                       \
-        if (log_on(channel))                                                   \
-            log_write(LOG_##channel, __VA_ARGS__);                             \
+#define log_event(channel, ...)                    \
+    do {                                           \
+        if (log_on(channel))                       \
+            log_write(LOG_##channel, __VA_ARGS__); \
     } while (0)
 
 /* Writes one line to the log file; use through log_event. */
@@ -55,38 +55,38 @@ int log_open(const char *path);
 void log_list(void);
 
 /* counter, name, help. Group with the module that bumps it. */
-#define STAT_COUNTERS(X)                                                       \
-    X(TUS, "tus", "translation units made")                                    \
-    X(GUEST_INSNS, "guest-insns", "guest instructions translated")             \
-    X(HOST_BYTES, "host-bytes", "bytes of host code emitted")                  \
-    X(TRANSLATE_CYCLES, "translate-cycles", "TSC cycles spent translating")    \
-    X(TC_FLUSHES, "tc-flushes", "whole code-cache flushes")                    \
-    X(TU_INVALIDATIONS, "tu-invalidations", "translation units invalidated")   \
-    X(CHAINS, "chains", "direct chains made")                                  \
-    X(EXIT_CHAIN, "exit-chain", "exits to make a chain")                       \
-    X(EXIT_LOOKUP, "exit-lookup", "exits by a miss of the jump cache")         \
-    X(EXIT_EVENT, "exit-event", "exits at a safepoint or event")               \
-    X(EXIT_HALT, "exit-halt", "exits by hlt")                                  \
-    X(CALLOUTS, "callouts", "callouts that took the dispatch path")            \
-    X(HOST_STACK_RESETS, "host-stack-resets", "host stack overflows")          \
-    X(HOST_SIGNALS, "host-signals", "host faults taken in translated code")    \
-    X(HIDDEN_FAULTS, "hidden-faults", "faults the guest does not see")         \
-    X(TRUE_FAULTS, "true-faults", "page faults delivered to the guest")        \
-    X(GUILTY_SITES, "guilty-sites", "sites moved to the soft-TLB form")        \
-    X(SOFT_FILLS, "soft-fills", "soft-TLB entries filled")                     \
-    X(SOFT_SLOW, "soft-slow", "soft-TLB slow sides taken")                     \
-    X(WINDOW_FILLS, "window-fills", "mappings made in windows")                \
-    X(WINDOW_FILL_PAGES, "window-fill-pages", "pages in those mappings")       \
-    X(WINDOW_DROPS, "window-drops", "pages dropped from windows")              \
-    X(WINDOW_FLUSHES, "window-flushes", "whole windows emptied")               \
-    X(CR3_LOADS, "cr3-loads", "loads of CR3")                                  \
-    X(CR3_HITS, "cr3-hits", "of these, to a cached user window")               \
-    X(PTE_CHANGES, "pte-changes", "changed entries found at CR3 loads")        \
-    X(INVLPGS, "invlpgs", "invlpg instructions")                               \
-    X(TRACE_WRITES, "trace-writes", "writes to traced pages")                  \
-    X(MMIO, "mmio", "memory-mapped I/O accesses")                              \
-    X(PIO, "pio", "port I/O accesses")                                         \
-    X(INTERRUPTS, "interrupts", "external interrupts delivered")               \
+#define STAT_COUNTERS(X)                                                     \
+    X(TUS, "tus", "translation units made")                                  \
+    X(GUEST_INSNS, "guest-insns", "guest instructions translated")           \
+    X(HOST_BYTES, "host-bytes", "bytes of host code emitted")                \
+    X(TRANSLATE_CYCLES, "translate-cycles", "TSC cycles spent translating")  \
+    X(TC_FLUSHES, "tc-flushes", "whole code-cache flushes")                  \
+    X(TU_INVALIDATIONS, "tu-invalidations", "translation units invalidated") \
+    X(CHAINS, "chains", "direct chains made")                                \
+    X(EXIT_CHAIN, "exit-chain", "exits to make a chain")                     \
+    X(EXIT_LOOKUP, "exit-lookup", "exits by a miss of the jump cache")       \
+    X(EXIT_EVENT, "exit-event", "exits at a safepoint or event")             \
+    X(EXIT_HALT, "exit-halt", "exits by hlt")                                \
+    X(CALLOUTS, "callouts", "callouts that took the dispatch path")          \
+    X(HOST_STACK_RESETS, "host-stack-resets", "host stack overflows")        \
+    X(HOST_SIGNALS, "host-signals", "host faults taken in translated code")  \
+    X(HIDDEN_FAULTS, "hidden-faults", "faults the guest does not see")       \
+    X(TRUE_FAULTS, "true-faults", "page faults delivered to the guest")      \
+    X(GUILTY_SITES, "guilty-sites", "sites moved to the soft-TLB form")      \
+    X(SOFT_FILLS, "soft-fills", "soft-TLB entries filled")                   \
+    X(SOFT_SLOW, "soft-slow", "soft-TLB slow sides taken")                   \
+    X(WINDOW_FILLS, "window-fills", "mappings made in windows")              \
+    X(WINDOW_FILL_PAGES, "window-fill-pages", "pages in those mappings")     \
+    X(WINDOW_DROPS, "window-drops", "pages dropped from windows")            \
+    X(WINDOW_FLUSHES, "window-flushes", "whole windows emptied")             \
+    X(CR3_LOADS, "cr3-loads", "loads of CR3")                                \
+    X(CR3_HITS, "cr3-hits", "of these, to a cached user window")             \
+    X(PTE_CHANGES, "pte-changes", "changed entries found at CR3 loads")      \
+    X(INVLPGS, "invlpgs", "invlpg instructions")                             \
+    X(TRACE_WRITES, "trace-writes", "writes to traced pages")                \
+    X(MMIO, "mmio", "memory-mapped I/O accesses")                            \
+    X(PIO, "pio", "port I/O accesses")                                       \
+    X(INTERRUPTS, "interrupts", "external interrupts delivered")             \
     X(EXCEPTIONS, "exceptions", "exceptions delivered")
 
 enum stat_counter {

@@ -33,19 +33,19 @@ struct tu {
     uint32_t eip;
     uint32_t mode;
     gpa_t gpa;
-    gpa_t gpa2;          /* start of the second page's part; 0 if none */
-    uint32_t host_off;   /* entry, with the safepoint poll if there is one */
+    gpa_t gpa2;        /* start of the second page's part; 0 if none */
+    uint32_t host_off; /* entry, with the safepoint poll if there is one */
     uint32_t host_len;
     uint32_t side_first; /* into the side-entry pool */
     uint32_t side_count;
     uint32_t hash_next;
     uint32_t page_next[2];
-    uint32_t links;      /* chains that lead here */
+    uint32_t links; /* chains that lead here */
     uint16_t guest_len;
     uint16_t insn_count;
-    uint8_t poll_len;    /* bytes to skip to enter past the poll */
+    uint8_t poll_len; /* bytes to skip to enter past the poll */
     bool dead;
-    bool global;         /* linear page means the same everywhere */
+    bool global; /* linear page means the same everywhere */
 };
 
 struct codecache_events {

@@ -34,10 +34,9 @@ static bool map_code(struct codecache *cc)
     if (fd < 0)
         return false;
     if (ftruncate(fd, (off_t)cc->size) == 0) {
-        cc->rw = mmap(NULL, cc->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                      0);
-        cc->rx =
-            mmap(NULL, cc->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+        cc->rw =
+            mmap(NULL, cc->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        cc->rx = mmap(NULL, cc->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
         ok = cc->rw != MAP_FAILED && cc->rx != MAP_FAILED;
     }
     close(fd);

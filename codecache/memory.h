@@ -36,8 +36,7 @@ struct codecache {
 
 /* Zeroed memory for pools, or NULL. */
 void *codecache_pool(size_t bytes);
-static inline uint32_t tu_index(const struct codecache *cc,
-                                const struct tu *tu)
+static inline uint32_t tu_index(const struct codecache *cc, const struct tu *tu)
 {
     return (uint32_t)(tu - cc->tus);
 }

@@ -49,8 +49,7 @@ void bt_refresh(struct engine_bt *bt)
     struct vcpu *v = bt->v;
     unsigned mode = vcpu_mode(v);
     bool user = mode & TU_USER;
-    uint32_t epoch =
-        user ? mmu_user_epoch(bt->mmu) : mmu_kernel_epoch(bt->mmu);
+    uint32_t epoch = user ? mmu_user_epoch(bt->mmu) : mmu_kernel_epoch(bt->mmu);
     uint64_t context = (uint64_t)(epoch << 8 | mode) << 32;
 
     v->mode_dirty = false;

@@ -24,7 +24,7 @@ struct engine_bt {
     bool step_trap;         /* TF was set when it began */
     bool refused;           /* the translator stopped the VM */
 
-    uint8_t *stack;         /* guard page, then STACK_BYTES */
+    uint8_t *stack; /* guard page, then STACK_BYTES */
     unsigned tus_since_flush;
     struct site_faults *faults; /* host_fault.c: faults per site */
 };

@@ -22,10 +22,10 @@
 #include "base/log.h"
 #include "monitor/backtrace.h"
 
-#define ALT_STACK_BYTES 0x20000
-#define WINDOW_BYTES    (1ull << 32)
-#define WINDOW_GUARD    0x10000u
-#define SITE_SLOTS      4096u
+#define ALT_STACK_BYTES  0x20000
+#define WINDOW_BYTES     (1ull << 32)
+#define WINDOW_GUARD     0x10000u
+#define SITE_SLOTS       4096u
 #define GUEST_FRAMES_MAX 32
 /* A fault and a mapping cost as much as some hundred checked accesses. */
 #define SITE_FAULTS_MAX 6
@@ -42,8 +42,14 @@ static uint64_t fault_pc; /* of the host fault nobody could explain */
 static void *alt_stack;
 static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 
-enum { TRAP_DE = 0, TRAP_UD = 6, TRAP_GP = 13, TRAP_PF = 14, TRAP_MF = 16,
-       TRAP_XM = 19 };
+enum {
+    TRAP_DE = 0,
+    TRAP_UD = 6,
+    TRAP_GP = 13,
+    TRAP_PF = 14,
+    TRAP_MF = 16,
+    TRAP_XM = 19
+};
 
 /* Where translated code was when the signal came. */
 struct place {
@@ -99,8 +105,7 @@ static void retranslate(struct engine_bt *bt, const struct place *p,
     p->regs[REG_RIP] = (greg_t)bt->stubs->dispatch;
 }
 
-static void page_fault(struct engine_bt *bt, const struct place *p,
-                       gva_t gva)
+static void page_fault(struct engine_bt *bt, const struct place *p, gva_t gva)
 {
     bool write = p->regs[REG_ERR] & 2;
     enum mem_flags flags = (write ? MEM_WRITE : MEM_READ) |

@@ -27,8 +27,8 @@ static struct mem_ref window_ref(const struct guest_mem *m)
 {
     return (struct mem_ref){
         .guest = true,
-        .base = m->base == NO_REG ? NO_REG
-                                  : (int8_t)host_gpr((unsigned)m->base),
+        .base =
+            m->base == NO_REG ? NO_REG : (int8_t)host_gpr((unsigned)m->base),
         .index = m->index,
         .scale = m->scale,
         .disp = m->disp,
@@ -52,8 +52,8 @@ static bool plain_segment(const struct context *c, unsigned seg,
 
 static struct mem_ref seg_base_at(unsigned seg)
 {
-    return host_ref(HOST_STATE, (int32_t)(offsetof(struct vcpu, seg_base_at) +
-                                          8 * seg));
+    return host_ref(HOST_STATE,
+                    (int32_t)(offsetof(struct vcpu, seg_base_at) + 8 * seg));
 }
 
 /* r8d: offset in, linear address out. */

@@ -123,8 +123,7 @@ enum callout_result callout_host_fault(struct vcpu *v, uint32_t arg,
     return vcpu_deliver_fault(v);
 }
 
-enum callout_result callout_bit_test(struct vcpu *v, uint32_t arg,
-                                     uint32_t lin)
+enum callout_result callout_bit_test(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     unsigned size = ARG_SIZE(arg), kind = ARG_SECOND(arg);
     uint32_t value = v->gpr[ARG_REG(arg)];

@@ -20,10 +20,10 @@ enum cold_kind { COLD_SLOW_ACCESS, COLD_EXIT };
 
 struct cold {
     enum cold_kind kind;
-    uint8_t *jump;         /* open rel32 that leads here */
+    uint8_t *jump; /* open rel32 that leads here */
     /* slow access: */
     unsigned insn;
-    uint32_t arg;          /* length | MEM_* << 16 */
+    uint32_t arg;             /* length | MEM_* << 16 */
     uint8_t *body, *body_end; /* hot copy of the access itself */
     uint8_t swap;
     bool commit, commit_exits;
@@ -58,24 +58,24 @@ struct context {
     struct translator *t;
     struct emit e;
     unsigned mode;
-    uint32_t eip;          /* of the TU */
+    uint32_t eip; /* of the TU */
     gpa_t gpa, gpa2;
     bool global;
-    bool segmented;        /* not flat 32-bit: checks everywhere */
+    bool segmented; /* not flat 32-bit: checks everywhere */
     bool code16, stack16;
     struct insn insns[INSN_MAX];
     unsigned count;
-    uint32_t end_eip;      /* behind the last instruction */
-    bool open_end;         /* the last instruction falls through */
-    unsigned current;      /* index of the instruction being emitted */
-    bool checked;          /* current instruction uses checked accesses */
-    bool check_segment;    /* and full checks for fs/gs */
-    bool shadowed;         /* it follows sti: exits are safepoints */
+    uint32_t end_eip;   /* behind the last instruction */
+    bool open_end;      /* the last instruction falls through */
+    unsigned current;   /* index of the instruction being emitted */
+    bool checked;       /* current instruction uses checked accesses */
+    bool check_segment; /* and full checks for fs/gs */
+    bool shadowed;      /* it follows sti: exits are safepoints */
     struct side_entry side[INSN_MAX * 5];
     unsigned side_count;
     struct cold cold[INSN_MAX * 4];
     unsigned cold_count;
-    struct cold *open;     /* access begun and not ended */
+    struct cold *open; /* access begun and not ended */
 };
 
 /* --- access.c: memory forms ---------------------------------------------- */

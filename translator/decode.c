@@ -14,10 +14,11 @@
 #include "vcpu/state.h"
 
 static const struct insn_rule insn_rules[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
-#define ROW(mnemonic, cls, feature)                                            \
-    [ZYDIS_MNEMONIC_##mnemonic] = {CLASS_##cls, FORM_NONE, FEATURE_##feature, 0},
-#define CALL(mnemonic, callout, form, feature)                                 \
-    [ZYDIS_MNEMONIC_##mnemonic] = {CLASS_CALLOUT, FORM_##form,                 \
+#define ROW(mnemonic, cls, feature) \
+    [ZYDIS_MNEMONIC_##              \
+        mnemonic] = {CLASS_##cls, FORM_NONE, FEATURE_##feature, 0},
+#define CALL(mnemonic, callout, form, feature)                 \
+    [ZYDIS_MNEMONIC_##mnemonic] = {CLASS_CALLOUT, FORM_##form, \
                                    FEATURE_##feature, CALLOUT_ID_##callout},
 #include "translator/insn.def"
 #undef ROW
@@ -29,21 +30,20 @@ static const struct insn_rule movs_rule = {CLASS_CALLOUT, FORM_STRING, 0,
 static const struct insn_rule cmps_rule = {CLASS_CALLOUT, FORM_STRING, 0,
                                            CALLOUT_ID_cmps};
 static const struct insn_rule sse2_rule = {CLASS_IDENT, 0, FEATURE_SSE2, 0};
-static const struct insn_rule popcnt_rule = {CLASS_IDENT, 0, FEATURE_POPCNT,
-                                             0};
+static const struct insn_rule popcnt_rule = {CLASS_IDENT, 0, FEATURE_POPCNT, 0};
 
 static bool model_has(const struct cpu_model *model, unsigned feature)
 {
     switch (feature) {
-#define X(name, word, bit)                                                     \
-    case FEATURE_##name:                                                       \
-        return FEATURE_##name == FEATURE_BASE ||                               \
+#define X(name, word, bit)                       \
+    case FEATURE_##name:                         \
+        return FEATURE_##name == FEATURE_BASE || \
                (FEATURE_WORD_##word(model) >> (bit)&1);
-#define FEATURE_WORD_0(m)          1
-#define FEATURE_WORD_feat_1_edx(m) (m)->feat_1_edx
-#define FEATURE_WORD_feat_1_ecx(m) (m)->feat_1_ecx
-#define FEATURE_WORD_feat_7_ebx(m) (m)->feat_7_ebx
-#define FEATURE_WORD_feat_7_ecx(m) (m)->feat_7_ecx
+#define FEATURE_WORD_0(m)           1
+#define FEATURE_WORD_feat_1_edx(m)  (m)->feat_1_edx
+#define FEATURE_WORD_feat_1_ecx(m)  (m)->feat_1_ecx
+#define FEATURE_WORD_feat_7_ebx(m)  (m)->feat_7_ebx
+#define FEATURE_WORD_feat_7_ecx(m)  (m)->feat_7_ecx
 #define FEATURE_WORD_feat_81_edx(m) (m)->feat_81_edx
         INSN_FEATURES(X)
 #undef X
@@ -106,7 +106,8 @@ static uint8_t seg_of(ZydisRegister reg)
 
 static int8_t gpr_of(ZydisRegister reg)
 {
-    return reg == ZYDIS_REGISTER_NONE ? NO_REG : (int8_t)ZydisRegisterGetId(reg);
+    return reg == ZYDIS_REGISTER_NONE ? NO_REG
+                                      : (int8_t)ZydisRegisterGetId(reg);
 }
 
 static unsigned scale_of(unsigned scale)
@@ -124,8 +125,8 @@ static void take_memory(struct insn *insn, const ZydisDecodedInstruction *z,
     insn->mem.scale = (uint8_t)scale_of(o->mem.scale);
     insn->mem.seg = seg_of(o->mem.segment);
     insn->mem.addr16 = z->address_width == 16;
-    insn->mem.disp = o->mem.disp.has_displacement ? (int32_t)o->mem.disp.value
-                                                  : 0;
+    insn->mem.disp =
+        o->mem.disp.has_displacement ? (int32_t)o->mem.disp.value : 0;
     insn->mem_len = (uint16_t)(o->size / 8);
     insn->mem_read = o->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
     insn->mem_write = o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
@@ -209,10 +210,9 @@ static void take_flags(struct insn *insn, const ZydisDecodedInstruction *z)
     if (!z->cpu_flags)
         return;
     insn->flags_read = z->cpu_flags->tested & EFL_ARITH;
-    insn->flags_written =
-        (z->cpu_flags->modified | z->cpu_flags->set_0 | z->cpu_flags->set_1 |
-         z->cpu_flags->undefined) &
-        EFL_ARITH;
+    insn->flags_written = (z->cpu_flags->modified | z->cpu_flags->set_0 |
+                           z->cpu_flags->set_1 | z->cpu_flags->undefined) &
+                          EFL_ARITH;
 }
 
 static const struct insn_rule *rule_for(const struct insn *insn,
@@ -229,8 +229,8 @@ static const struct insn_rule *rule_for(const struct insn *insn,
         if (insn->enc.map)
             rule = &sse2_rule;
         else
-            rule = z->mnemonic == ZYDIS_MNEMONIC_MOVSD ? &movs_rule
-                                                       : &cmps_rule;
+            rule =
+                z->mnemonic == ZYDIS_MNEMONIC_MOVSD ? &movs_rule : &cmps_rule;
     }
     return model_has(model, rule->feature) ? rule : &undef_rule;
 }
@@ -321,8 +321,8 @@ unsigned host_length(const uint8_t *bytes, unsigned len)
 
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64,
                      ZYDIS_STACK_WIDTH_64);
-    return ZYAN_SUCCESS(
-               ZydisDecoderDecodeInstruction(&decoder, &context, bytes, len, &z))
+    return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, &context, bytes,
+                                                      len, &z))
                ? z.length
                : 1;
 }

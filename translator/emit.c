@@ -127,8 +127,9 @@ void emit_mov_rr32(struct emit *e, enum host_reg to, enum host_reg from)
 
 void emit_mov_rr64(struct emit *e, enum host_reg to, enum host_reg from)
 {
-    emit_reg(e, &(struct enc){.opcode = 0x8b, .reg = (uint8_t)to,
-                              .rex_w = true}, from);
+    emit_reg(e,
+             &(struct enc){.opcode = 0x8b, .reg = (uint8_t)to, .rex_w = true},
+             from);
 }
 
 void emit_load32(struct emit *e, enum host_reg r, struct mem_ref m)
@@ -138,8 +139,8 @@ void emit_load32(struct emit *e, enum host_reg r, struct mem_ref m)
 
 void emit_load64(struct emit *e, enum host_reg r, struct mem_ref m)
 {
-    emit_mem(e, &(struct enc){.opcode = 0x8b, .reg = (uint8_t)r,
-                              .rex_w = true}, &m);
+    emit_mem(e, &(struct enc){.opcode = 0x8b, .reg = (uint8_t)r, .rex_w = true},
+             &m);
 }
 
 void emit_store32(struct emit *e, enum host_reg r, struct mem_ref m)
@@ -149,8 +150,8 @@ void emit_store32(struct emit *e, enum host_reg r, struct mem_ref m)
 
 void emit_store64(struct emit *e, enum host_reg r, struct mem_ref m)
 {
-    emit_mem(e, &(struct enc){.opcode = 0x89, .reg = (uint8_t)r,
-                              .rex_w = true}, &m);
+    emit_mem(e, &(struct enc){.opcode = 0x89, .reg = (uint8_t)r, .rex_w = true},
+             &m);
 }
 
 void emit_store_imm32(struct emit *e, uint32_t value, struct mem_ref m)
@@ -178,14 +179,14 @@ void emit_lea32(struct emit *e, enum host_reg r, struct mem_ref m)
 
 void emit_lea64(struct emit *e, enum host_reg r, struct mem_ref m)
 {
-    emit_mem(e, &(struct enc){.opcode = 0x8d, .reg = (uint8_t)r,
-                              .rex_w = true}, &m);
+    emit_mem(e, &(struct enc){.opcode = 0x8d, .reg = (uint8_t)r, .rex_w = true},
+             &m);
 }
 
 void emit_xchg64(struct emit *e, enum host_reg a, enum host_reg b)
 {
-    emit_reg(e, &(struct enc){.opcode = 0x87, .reg = (uint8_t)a,
-                              .rex_w = true}, b);
+    emit_reg(e, &(struct enc){.opcode = 0x87, .reg = (uint8_t)a, .rex_w = true},
+             b);
 }
 
 void emit_movzx16(struct emit *e, enum host_reg to, enum host_reg from)

@@ -12,8 +12,24 @@
 #include "base/check.h"
 #include "base/types.h"
 
-enum host_reg { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12,
-                R13, R14, R15 };
+enum host_reg {
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15
+};
 #define NO_REG (-1)
 
 /*
@@ -46,11 +62,11 @@ struct enc {
     uint8_t lock, rep; /* 0xf0, 0xf2/0xf3, or 0 */
     bool opsize;       /* 66 */
     bool rex_w;
-    bool byte_reg;     /* reg is an 8-bit register (4-7: ah..bh) */
-    bool byte_rm;      /* so is a register rm */
-    uint8_t map;       /* 0, 1: 0f, 2: 0f38, 3: 0f3a */
+    bool byte_reg; /* reg is an 8-bit register (4-7: ah..bh) */
+    bool byte_rm;  /* so is a register rm */
+    uint8_t map;   /* 0, 1: 0f, 2: 0f38, 3: 0f3a */
     uint8_t opcode;
-    uint8_t reg;       /* host register or /digit */
+    uint8_t reg; /* host register or /digit */
     uint8_t imm_len;
     uint8_t imm[8];
 };

@@ -164,8 +164,9 @@ static void load_target(struct context *c, const struct insn *insn)
         struct mem_ref m = access_begin(c, &insn->mem, insn->opsize, MEM_READ);
 
         if (insn->opsize == 2)
-            emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7,
-                                      .reg = HOST_TEMP}, &m);
+            emit_mem(e,
+                     &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP},
+                     &m);
         else
             emit_load32(e, HOST_TEMP, m);
         access_end(c, false);
@@ -220,10 +221,10 @@ static bool paired(const struct context *c)
 static void push_return(struct context *c, const struct insn *insn)
 {
     struct emit *e = &c->e;
-    struct mem_ref m = access_stack(c, -(int)insn->opsize, insn->opsize,
-                                    MEM_WRITE);
-    struct enc enc = {.opcode = 0xc7, .opsize = insn->opsize == 2,
-                      .imm_len = insn->opsize};
+    struct mem_ref m =
+        access_stack(c, -(int)insn->opsize, insn->opsize, MEM_WRITE);
+    struct enc enc = {
+        .opcode = 0xc7, .opsize = insn->opsize == 2, .imm_len = insn->opsize};
     uint32_t ret = insn_next(insn);
 
     for (unsigned i = 0; i < insn->opsize; i++)

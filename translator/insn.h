@@ -12,51 +12,77 @@
 
 enum insn_class {
     CLASS_REFUSED = 0,
-    CLASS_IDENT, CLASS_NOP, CLASS_UNDEF, CLASS_CALLOUT,
-    CLASS_BITTEST, CLASS_MOV, CLASS_XLAT, CLASS_MASKMOV,
+    CLASS_IDENT,
+    CLASS_NOP,
+    CLASS_UNDEF,
+    CLASS_CALLOUT,
+    CLASS_BITTEST,
+    CLASS_MOV,
+    CLASS_XLAT,
+    CLASS_MASKMOV,
     CLASS_STRING_OR_SSE,
-    CLASS_JMP, CLASS_CALL, CLASS_RET, CLASS_JCC, CLASS_LOOP,
-    CLASS_PUSH, CLASS_POP, CLASS_STI,
+    CLASS_JMP,
+    CLASS_CALL,
+    CLASS_RET,
+    CLASS_JCC,
+    CLASS_LOOP,
+    CLASS_PUSH,
+    CLASS_POP,
+    CLASS_STI,
 };
 
 enum insn_form {
-    FORM_NONE, FORM_PLAIN, FORM_IMM8, FORM_ENTER, FORM_STRING, FORM_BOUND,
-    FORM_RM, FORM_RM_REG, FORM_REG_RM, FORM_MEM, FORM_PORT, FORM_FX,
-    FORM_FAR_DS, FORM_FAR_ES, FORM_FAR_FS, FORM_FAR_GS, FORM_FAR_SS,
+    FORM_NONE,
+    FORM_PLAIN,
+    FORM_IMM8,
+    FORM_ENTER,
+    FORM_STRING,
+    FORM_BOUND,
+    FORM_RM,
+    FORM_RM_REG,
+    FORM_REG_RM,
+    FORM_MEM,
+    FORM_PORT,
+    FORM_FX,
+    FORM_FAR_DS,
+    FORM_FAR_ES,
+    FORM_FAR_FS,
+    FORM_FAR_GS,
+    FORM_FAR_SS,
 };
 
 /* CPUID features rows can name, and which word of the model holds them. */
-#define INSN_FEATURES(X)                                                       \
-    X(BASE, 0, 0)                                                              \
-    X(X87, feat_1_edx, 0)                                                      \
-    X(TSC, feat_1_edx, 4)                                                      \
-    X(MSR, feat_1_edx, 5)                                                      \
-    X(CX8, feat_1_edx, 8)                                                      \
-    X(SEP, feat_1_edx, 11)                                                     \
-    X(CMOV, feat_1_edx, 15)                                                    \
-    X(CLFSH, feat_1_edx, 19)                                                   \
-    X(MMX, feat_1_edx, 23)                                                     \
-    X(FXSR, feat_1_edx, 24)                                                    \
-    X(SSE, feat_1_edx, 25)                                                     \
-    X(SSE2, feat_1_edx, 26)                                                    \
-    X(SSE_GPR, feat_1_edx, 25)                                                 \
-    X(SSE2_GPR, feat_1_edx, 26)                                                \
-    X(SSE3, feat_1_ecx, 0)                                                     \
-    X(PCLMULQDQ, feat_1_ecx, 1)                                                \
-    X(SSSE3, feat_1_ecx, 9)                                                    \
-    X(SSE41, feat_1_ecx, 19)                                                   \
-    X(SSE42, feat_1_ecx, 20)                                                   \
-    X(SSE42_GPR, feat_1_ecx, 20)                                               \
-    X(MOVBE, feat_1_ecx, 22)                                                   \
-    X(POPCNT, feat_1_ecx, 23)                                                  \
-    X(AES, feat_1_ecx, 25)                                                     \
-    X(RDRAND, feat_1_ecx, 30)                                                  \
-    X(RDSEED, feat_7_ebx, 18)                                                  \
-    X(ADX, feat_7_ebx, 19)                                                     \
-    X(CLFLUSHOPT, feat_7_ebx, 23)                                              \
-    X(CLWB, feat_7_ebx, 24)                                                    \
-    X(SHA, feat_7_ebx, 29)                                                     \
-    X(GFNI, feat_7_ecx, 8)                                                     \
+#define INSN_FEATURES(X)          \
+    X(BASE, 0, 0)                 \
+    X(X87, feat_1_edx, 0)         \
+    X(TSC, feat_1_edx, 4)         \
+    X(MSR, feat_1_edx, 5)         \
+    X(CX8, feat_1_edx, 8)         \
+    X(SEP, feat_1_edx, 11)        \
+    X(CMOV, feat_1_edx, 15)       \
+    X(CLFSH, feat_1_edx, 19)      \
+    X(MMX, feat_1_edx, 23)        \
+    X(FXSR, feat_1_edx, 24)       \
+    X(SSE, feat_1_edx, 25)        \
+    X(SSE2, feat_1_edx, 26)       \
+    X(SSE_GPR, feat_1_edx, 25)    \
+    X(SSE2_GPR, feat_1_edx, 26)   \
+    X(SSE3, feat_1_ecx, 0)        \
+    X(PCLMULQDQ, feat_1_ecx, 1)   \
+    X(SSSE3, feat_1_ecx, 9)       \
+    X(SSE41, feat_1_ecx, 19)      \
+    X(SSE42, feat_1_ecx, 20)      \
+    X(SSE42_GPR, feat_1_ecx, 20)  \
+    X(MOVBE, feat_1_ecx, 22)      \
+    X(POPCNT, feat_1_ecx, 23)     \
+    X(AES, feat_1_ecx, 25)        \
+    X(RDRAND, feat_1_ecx, 30)     \
+    X(RDSEED, feat_7_ebx, 18)     \
+    X(ADX, feat_7_ebx, 19)        \
+    X(CLFLUSHOPT, feat_7_ebx, 23) \
+    X(CLWB, feat_7_ebx, 24)       \
+    X(SHA, feat_7_ebx, 29)        \
+    X(GFNI, feat_7_ecx, 8)        \
     X(RDTSCP, feat_81_edx, 27)
 
 enum insn_feature {
@@ -76,7 +102,7 @@ enum reg_kind { KIND_NONE, KIND_GPR, KIND_BYTE, KIND_OTHER };
 struct guest_mem {
     int8_t base, index;
     uint8_t scale;
-    uint8_t seg;  /* enum seg */
+    uint8_t seg; /* enum seg */
     bool addr16;
     int32_t disp;
 };
@@ -88,18 +114,18 @@ struct insn {
     uint16_t mnemonic;
     uint8_t len;
     uint8_t bytes[15];
-    struct enc enc;        /* for IDENT; reg still a guest number */
+    struct enc enc; /* for IDENT; reg still a guest number */
     bool has_modrm, modrm_is_reg;
-    uint8_t rm;            /* register operand, guest number */
-    uint8_t opcode_reg;    /* guest register in the opcode byte's low bits */
+    uint8_t rm;         /* register operand, guest number */
+    uint8_t opcode_reg; /* guest register in the opcode byte's low bits */
     uint8_t reg_kind, rm_kind, opcode_reg_kind;
     bool has_mem, mem_read, mem_write, mem_agen;
     struct guest_mem mem;
     uint16_t mem_len;
-    uint8_t opsize;        /* 2 or 4: effective operand size */
-    uint8_t addrsize;      /* 2 or 4 */
-    uint8_t rep;           /* raw F2/F3 */
-    int32_t rel;           /* relative branch displacement */
+    uint8_t opsize;   /* 2 or 4: effective operand size */
+    uint8_t addrsize; /* 2 or 4 */
+    uint8_t rep;      /* raw F2/F3 */
+    int32_t rel;      /* relative branch displacement */
     uint32_t imm, imm2;
     uint16_t flags_read, flags_written;
 };

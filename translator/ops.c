@@ -10,10 +10,9 @@
 
 static struct mem_ref selector_ref(unsigned seg)
 {
-    return host_ref(HOST_STATE,
-                    (int32_t)(offsetof(struct vcpu, seg) +
-                              seg * sizeof(struct segment) +
-                              offsetof(struct segment, selector)));
+    return host_ref(HOST_STATE, (int32_t)(offsetof(struct vcpu, seg) +
+                                          seg * sizeof(struct segment) +
+                                          offsetof(struct segment, selector)));
 }
 
 /* Host encoding of the guest's: registers renamed, dropped opcodes replaced. */
@@ -112,8 +111,8 @@ static void emit_ident(struct context *c, const struct insn *insn)
         emit_lea_insn(c, insn);
     } else {
         const struct enc enc = ident_enc(insn);
-        struct mem_ref m = access_begin(c, &insn->mem, insn->mem_len,
-                                        mem_flags_of(insn));
+        struct mem_ref m =
+            access_begin(c, &insn->mem, insn->mem_len, mem_flags_of(insn));
 
         access_emit(c, &enc, m);
         access_end(c, true);
@@ -148,14 +147,17 @@ static void emit_mov_from_seg(struct context *c, const struct insn *insn)
     emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP},
              &sel);
     if (insn->modrm_is_reg) {
-        emit_reg(e, &(struct enc){.opcode = 0x89, .reg = HOST_TEMP,
-                                  .opsize = insn->enc.opsize},
+        emit_reg(e,
+                 &(struct enc){.opcode = 0x89,
+                               .reg = HOST_TEMP,
+                               .opsize = insn->enc.opsize},
                  host_gpr(insn->rm));
     } else {
         struct mem_ref m = access_begin(c, &insn->mem, 2, MEM_WRITE);
 
-        emit_mem(e, &(struct enc){.opcode = 0x89, .reg = HOST_TEMP,
-                                  .opsize = true}, &m);
+        emit_mem(
+            e, &(struct enc){.opcode = 0x89, .reg = HOST_TEMP, .opsize = true},
+            &m);
         access_end(c, true);
     }
 }
@@ -164,11 +166,13 @@ static void emit_moffs(struct context *c, const struct insn *insn)
 {
     static const uint8_t opcodes[] = {0x8a, 0x8b, 0x88, 0x89};
     unsigned kind = insn->enc.opcode & 3;
-    struct enc enc = {.opcode = opcodes[kind], .opsize = insn->enc.opsize,
-                      .reg = RAX, .byte_reg = !(kind & 1)};
+    struct enc enc = {.opcode = opcodes[kind],
+                      .opsize = insn->enc.opsize,
+                      .reg = RAX,
+                      .byte_reg = !(kind & 1)};
     unsigned len = kind & 1 ? insn->opsize : 1;
-    struct mem_ref m = access_begin(c, &insn->mem, len,
-                                    kind & 2 ? MEM_WRITE : MEM_READ);
+    struct mem_ref m =
+        access_begin(c, &insn->mem, len, kind & 2 ? MEM_WRITE : MEM_READ);
 
     emit_mem(&c->e, &enc, &m);
     access_end(c, true);
@@ -176,10 +180,9 @@ static void emit_moffs(struct context *c, const struct insn *insn)
 
 static void emit_mov(struct context *c, const struct insn *insn)
 {
-    static const uint8_t moves[4] = {CALLOUT_ID_mov_from_cr,
-                                     CALLOUT_ID_mov_from_dr,
-                                     CALLOUT_ID_mov_to_cr,
-                                     CALLOUT_ID_mov_to_dr};
+    static const uint8_t moves[4] = {
+        CALLOUT_ID_mov_from_cr, CALLOUT_ID_mov_from_dr, CALLOUT_ID_mov_to_cr,
+        CALLOUT_ID_mov_to_dr};
     unsigned op = insn->enc.opcode;
 
     if (insn->enc.map == 1)
@@ -198,8 +201,8 @@ static void emit_mov(struct context *c, const struct insn *insn)
 static void emit_xlat(struct context *c, const struct insn *insn)
 {
     struct emit *e = &c->e;
-    const struct guest_mem table = {GPR_EBX, NO_REG, 0, SEG_DS,
-                                    insn->addrsize == 2, 0};
+    const struct guest_mem table = {
+        GPR_EBX, NO_REG, 0, SEG_DS, insn->addrsize == 2, 0};
     struct mem_ref m;
 
     emit_movzx8(e, R9, RAX);
@@ -254,9 +257,9 @@ static void emit_bittest(struct context *c, const struct insn *insn)
     access_linear(c, &insn->mem, insn->opsize,
                   insn->mem_write ? MEM_WRITE : MEM_READ);
     emit_mov_rr32(&c->e, HOST_ADD, HOST_ADDR);
-    emit_call_id(c, insn, CALLOUT_ID_bit_test,
-                 ARG_MAKE(insn->enc.reg, insn->opsize,
-                          insn->enc.opcode >> 3 & 3));
+    emit_call_id(
+        c, insn, CALLOUT_ID_bit_test,
+        ARG_MAKE(insn->enc.reg, insn->opsize, insn->enc.opcode >> 3 & 3));
 }
 
 static void emit_class(struct context *c, const struct insn *insn)

@@ -10,21 +10,21 @@
 #include "vcpu/callouts.h"
 
 /* Callouts of the translator's own beside the virtual CPU's (rt_*.c). */
-#define RUNTIME_CALLOUT_LIST(X)                                                \
-    /* slow side of a checked access: arg = length | MEM_* << 16, lin = gva;   \
-     * leaves the host address in scratch[0]; commit completes a write */      \
-    X(slow_access) X(slow_commit)                                              \
-    /* segmented access: arg = length | flags << 16 | seg << 24, lin = offset; \
-     * leaves the linear address in scratch[0] */                              \
-    X(seg_check)                                                               \
-    /* may an FPU/MMX/SSE instruction run? arg: enum fpu_use */                \
-    X(fpu_check)                                                               \
-    X(fxsave) X(fxrstor)                                                       \
-    /* delivers v->fault, recorded by the host fault handler */                \
-    X(host_fault)                                                              \
-    /* bt family with a register offset: arg = ARG_MAKE(bit register, size,    \
-     * kind 0 bt 1 bts 2 btr 3 btc), lin = operand's linear address */         \
-    X(bit_test)
+#define RUNTIME_CALLOUT_LIST(X)                                               \
+    /* slow side of a checked access: arg = length | MEM_* << 16, lin = gva;  \
+     * leaves the host address in scratch[0]; commit completes a write */     \
+    X(slow_access)                                                            \
+    X(slow_commit)   /* segmented access: arg = length | flags << 16 | seg << \
+                      * 24, lin = offset;   leaves the linear address in                                               \
+                      * scratch[0] */                                         \
+        X(seg_check) /* may an FPU/MMX/SSE instruction run? arg: enum fpu_use \
+                      */                                                      \
+        X(fpu_check) X(fxsave) X(fxrstor) /* delivers v->fault, recorded by   \
+                                             the host fault handler */        \
+        X(host_fault) /* bt family with a register offset: arg = ARG_MAKE(bit \
+                       * register, size, kind 0 bt 1 bts 2 btr 3 btc), lin =                                          \
+                       * operand's linear address */                          \
+        X(bit_test)
 
 enum fpu_use { FPU_USE_X87, FPU_USE_WAIT, FPU_USE_MMX, FPU_USE_SSE };
 
@@ -59,11 +59,11 @@ struct stubs {
     uint64_t enter;    /* enum tc_exit (struct vcpu *, entry pc, host rsp) */
     uint64_t dispatch; /* r8d = eip */
     uint64_t dispatch_poll; /* same, with a safepoint in front */
-    uint64_t chain;    /* r8d = eip, r9d = site */
-    uint64_t event;    /* r8d = eip: safepoint taken */
-    uint64_t step;     /* r8d = eip */
-    uint64_t ret_miss; /* r8d = eip: top of the private host stack */
-    uint64_t fault;    /* r10d = eip: v->fault to be delivered */
+    uint64_t chain;         /* r8d = eip, r9d = site */
+    uint64_t event;         /* r8d = eip: safepoint taken */
+    uint64_t step;          /* r8d = eip */
+    uint64_t ret_miss;      /* r8d = eip: top of the private host stack */
+    uint64_t fault;         /* r10d = eip: v->fault to be delivered */
     uint64_t callout[CALLOUT_ID_COUNT]; /* r8d, r9d args; r10d, r11d eips */
     uint64_t slow, commit, seg_check;
 };

@@ -9,10 +9,9 @@
 
 static struct mem_ref selector_ref(unsigned seg)
 {
-    return host_ref(HOST_STATE,
-                    (int32_t)(offsetof(struct vcpu, seg) +
-                              seg * sizeof(struct segment) +
-                              offsetof(struct segment, selector)));
+    return host_ref(HOST_STATE, (int32_t)(offsetof(struct vcpu, seg) +
+                                          seg * sizeof(struct segment) +
+                                          offsetof(struct segment, selector)));
 }
 
 /* Segment of push/pop sreg, or -1. */
@@ -39,8 +38,10 @@ static void push_register(struct context *c, unsigned size, enum host_reg r)
 {
     struct mem_ref m = access_stack(c, -(int)size, size, MEM_WRITE);
 
-    emit_mem(&c->e, &(struct enc){.opcode = 0x89, .reg = (uint8_t)r,
-                                  .opsize = size == 2}, &m);
+    emit_mem(
+        &c->e,
+        &(struct enc){.opcode = 0x89, .reg = (uint8_t)r, .opsize = size == 2},
+        &m);
     emit_esp_add(c, -(int)size);
     access_end(c, true);
 }
@@ -52,8 +53,8 @@ static void push_immediate(struct context *c, const struct insn *insn)
                          ? (uint32_t)(int32_t)(int8_t)insn->enc.imm[0]
                          : insn->imm;
     struct mem_ref m = access_stack(c, -(int)size, size, MEM_WRITE);
-    struct enc enc = {.opcode = 0xc7, .opsize = size == 2,
-                      .imm_len = (uint8_t)size};
+    struct enc enc = {
+        .opcode = 0xc7, .opsize = size == 2, .imm_len = (uint8_t)size};
 
     for (unsigned i = 0; i < size; i++)
         enc.imm[i] = (uint8_t)(value >> (8 * i));
@@ -78,8 +79,7 @@ static void emit_push(struct context *c, const struct insn *insn)
     } else if (insn->has_modrm && insn->modrm_is_reg) {
         push_register(c, insn->opsize, host_gpr(insn->rm));
     } else if (insn->has_modrm) {
-        struct mem_ref m =
-            access_begin(c, &insn->mem, insn->opsize, MEM_READ);
+        struct mem_ref m = access_begin(c, &insn->mem, insn->opsize, MEM_READ);
 
         load_sized(e, insn->opsize, HOST_TEMP, m);
         access_end(c, false);
@@ -97,8 +97,11 @@ static void pop_register(struct context *c, unsigned size, unsigned g)
     load_sized(e, size, HOST_TEMP, m);
     access_end(c, false);
     emit_esp_add(c, (int)size);
-    emit_reg(e, &(struct enc){.opcode = 0x8b, .reg = (uint8_t)host_gpr(g),
-                              .opsize = size == 2}, HOST_TEMP);
+    emit_reg(e,
+             &(struct enc){.opcode = 0x8b,
+                           .reg = (uint8_t)host_gpr(g),
+                           .opsize = size == 2},
+             HOST_TEMP);
 }
 
 /* pop m: an address with esp in it uses esp as it is after the pop. */
@@ -113,8 +116,10 @@ static void pop_memory(struct context *c, const struct insn *insn)
     if (to.base == GPR_ESP)
         to.disp += insn->opsize;
     m = access_begin(c, &to, insn->opsize, MEM_WRITE);
-    emit_mem(e, &(struct enc){.opcode = 0x89, .reg = HOST_TEMP,
-                              .opsize = insn->opsize == 2}, &m);
+    emit_mem(e,
+             &(struct enc){
+                 .opcode = 0x89, .reg = HOST_TEMP, .opsize = insn->opsize == 2},
+             &m);
     emit_esp_add(c, insn->opsize);
     access_end(c, true);
 }

@@ -14,8 +14,8 @@
 #include "codecache/codecache.h"
 
 #define STATE(field) host_ref(HOST_STATE, (int32_t)offsetof(struct vcpu, field))
-#define BYTES(e, ...)                                                          \
-    emit_bytes(e, (const uint8_t[]){__VA_ARGS__},                              \
+#define BYTES(e, ...)                             \
+    emit_bytes(e, (const uint8_t[]){__VA_ARGS__}, \
                sizeof((const uint8_t[]){__VA_ARGS__}))
 
 _Static_assert(offsetof(struct vcpu, next_eip) < 128, "short displacements");
@@ -27,8 +27,7 @@ _Static_assert(sizeof(bool) == 1, "fpu_loaded is stored as a byte");
 
 static struct mem_ref gpr_ref(unsigned g)
 {
-    return host_ref(HOST_STATE,
-                    (int32_t)(offsetof(struct vcpu, gpr) + 4 * g));
+    return host_ref(HOST_STATE, (int32_t)(offsetof(struct vcpu, gpr) + 4 * g));
 }
 
 static struct mem_ref scratch_ref(unsigned n)
@@ -58,13 +57,13 @@ static void emit_spill(struct emit *e)
 static void emit_reload(struct emit *e)
 {
     emit_load32(e, RCX, STATE(eflags_arith));
-    BYTES(e, 0x89, 0xc8);             /* mov eax, ecx */
-    BYTES(e, 0xc1, 0xe8, 11);         /* shr eax, 11: OF */
-    BYTES(e, 0x83, 0xe0, 1);          /* and eax, 1 */
-    BYTES(e, 0x88, 0xcc);             /* mov ah, cl */
-    BYTES(e, 0x0f, 0xba, 0xe1, 10);   /* bt ecx, 10: DF */
-    BYTES(e, 0x73, 1, 0xfd);          /* jnc over; std */
-    BYTES(e, 0x04, 127, 0x9e);        /* add al, 127 (OF); sahf */
+    BYTES(e, 0x89, 0xc8);           /* mov eax, ecx */
+    BYTES(e, 0xc1, 0xe8, 11);       /* shr eax, 11: OF */
+    BYTES(e, 0x83, 0xe0, 1);        /* and eax, 1 */
+    BYTES(e, 0x88, 0xcc);           /* mov ah, cl */
+    BYTES(e, 0x0f, 0xba, 0xe1, 10); /* bt ecx, 10: DF */
+    BYTES(e, 0x73, 1, 0xfd);        /* jnc over; std */
+    BYTES(e, 0x04, 127, 0x9e);      /* add al, 127 (OF); sahf */
     for (unsigned g = 0; g < 8; g++)
         emit_load32(e, host_of(g), gpr_ref(g));
 }
@@ -81,13 +80,13 @@ static void emit_c_stack(struct emit *e)
  * rbx holds rsp as before the call, eax the result. */
 static void emit_c_call(struct emit *e)
 {
-    BYTES(e, 0x48, 0x89, 0xe3);       /* mov rbx, rsp */
+    BYTES(e, 0x48, 0x89, 0xe3); /* mov rbx, rsp */
     emit_c_stack(e);
     emit_mov_rr64(e, RDI, HOST_STATE);
     emit_mov_rr32(e, RSI, R8);
     emit_mov_rr32(e, RDX, R9);
-    BYTES(e, 0x41, 0xff, 0xd6);       /* call r14 */
-    BYTES(e, 0x48, 0x89, 0xdc);       /* mov rsp, rbx */
+    BYTES(e, 0x41, 0xff, 0xd6); /* call r14 */
+    BYTES(e, 0x48, 0x89, 0xdc); /* mov rsp, rbx */
 }
 
 /* Leaves to the run loop; ebx = enum tc_exit, state spilled. */
@@ -95,10 +94,11 @@ static void emit_leave(struct emit *e)
 {
     const struct mem_ref fpu = STATE(fpu), loaded = STATE(fpu_loaded);
 
-    emit_mem(e, &(struct enc){.map = 1, .opcode = 0xae, .reg = 0,
-                              .rex_w = true}, &fpu); /* fxsave64 */
+    emit_mem(e,
+             &(struct enc){.map = 1, .opcode = 0xae, .reg = 0, .rex_w = true},
+             &fpu); /* fxsave64 */
     emit_mem(e, &(struct enc){.opcode = 0xc6, .imm_len = 1},
-             &loaded); /* mov byte, 0 */
+             &loaded);                /* mov byte, 0 */
     BYTES(e, 0x68, 0x80, 0x1f, 0, 0); /* push 0x1f80 */
     BYTES(e, 0x0f, 0xae, 0x14, 0x24); /* ldmxcsr [rsp] */
     emit_mov_rr32(e, RAX, RBX);
@@ -116,8 +116,9 @@ static void emit_enter(struct emit *e)
     emit_store64(e, RSP, STATE(run_loop_rsp));
     emit_mov_rr64(e, R11, RSI);
     emit_mov_rr64(e, RSP, RDX);
-    emit_mem(e, &(struct enc){.map = 1, .opcode = 0xae, .reg = 1,
-                              .rex_w = true}, &fpu); /* fxrstor64 */
+    emit_mem(e,
+             &(struct enc){.map = 1, .opcode = 0xae, .reg = 1, .rex_w = true},
+             &fpu); /* fxrstor64 */
     emit_mem(e, &(struct enc){.opcode = 0xc6, .imm_len = 1, .imm = {1}},
              &loaded);
     emit_mov_ri32(e, HOST_C12, 12);
@@ -188,8 +189,8 @@ static uint64_t emit_after(struct emit *e, const struct runtime_calls *calls,
     emit_lea64(e, RSI, host_ref(RBX, 8));
     emit_c_stack(e);
     emit_mov_ri64(e, RAX, (uint64_t)(uintptr_t)calls->after);
-    BYTES(e, 0xff, 0xd0);             /* call rax */
-    BYTES(e, 0x48, 0x85, 0xc0);       /* test rax, rax */
+    BYTES(e, 0xff, 0xd0);       /* call rax */
+    BYTES(e, 0x48, 0x85, 0xc0); /* test rax, rax */
     out = emit_jcc_open(e, 4);
     emit_mov_rr64(e, RSP, RAX);
     emit_load32(e, R8, STATE(eip));

@@ -121,8 +121,7 @@ static uint32_t callout_arg(struct context *c, const struct insn *insn)
     case FORM_IMM8:
         return ARG_MAKE(0, insn->opsize, insn->imm & 0xff);
     case FORM_ENTER:
-        emit_mov_ri32(&c->e, HOST_ADD,
-                      insn->imm & 0xffff);
+        emit_mov_ri32(&c->e, HOST_ADD, insn->imm & 0xffff);
         return ARG_MAKE(0, insn->opsize, insn->imm2 & 0xff);
     case FORM_STRING:
         return string_arg(insn);
@@ -168,9 +167,8 @@ static bool try_inline(struct context *c, const struct insn *insn)
     if (insn->rule->class != CLASS_CALLOUT)
         return false;
     if (insn->rule->callout == CALLOUT_ID_cli && !(c->mode & odd)) {
-        emit_store_imm32(&c->e, 0,
-                         host_ref(HOST_STATE,
-                                  offsetof(struct vcpu, eflags_if)));
+        emit_store_imm32(
+            &c->e, 0, host_ref(HOST_STATE, offsetof(struct vcpu, eflags_if)));
         return true;
     }
     if (insn->rule->callout == CALLOUT_ID_leave && insn->opsize == 4 &&
@@ -207,8 +205,8 @@ void emit_fpu_check(struct context *c, const struct insn *insn)
 
     switch (insn->rule->feature) {
     case FEATURE_X87:
-        use = insn->mnemonic == ZYDIS_MNEMONIC_FWAIT ? FPU_USE_WAIT
-                                                     : FPU_USE_X87;
+        use =
+            insn->mnemonic == ZYDIS_MNEMONIC_FWAIT ? FPU_USE_WAIT : FPU_USE_X87;
         break;
     case FEATURE_FXSR:
         use = FPU_USE_X87;

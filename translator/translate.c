@@ -132,10 +132,9 @@ static enum translate_result decode_crossing(struct context *c,
     if (r != TRANSLATED)
         return r;
     for (unsigned i = 0; i < 15; i++)
-        bytes[i] = i < avail ? s->fetch.page[offset + i]
-                             : next.page[i - avail];
-    *result = insn_decode(&c->insns[0], bytes, 15, c->eip, c->code16,
-                          c->t->v->model);
+        bytes[i] = i < avail ? s->fetch.page[offset + i] : next.page[i - avail];
+    *result =
+        insn_decode(&c->insns[0], bytes, 15, c->eip, c->code16, c->t->v->model);
     c->gpa2 = next.gpa & ~(gpa_t)0xfff;
     c->global = c->global && next.global;
     return TRANSLATED;
@@ -169,7 +168,8 @@ static enum decode_result decode_at(struct context *c, struct insn *insn,
     enum decode_result result;
 
     if (d->gpa == (uint32_t)gpa + 1 && d->code16 == c->code16 &&
-        d->insn.len <= avail && memcmp(d->insn.bytes, bytes, d->insn.len) == 0) {
+        d->insn.len <= avail &&
+        memcmp(d->insn.bytes, bytes, d->insn.len) == 0) {
         *insn = d->insn;
         insn->eip = eip;
         return DECODE_OK;
@@ -234,8 +234,8 @@ static void log_tu(struct context *c)
     for (unsigned i = 0; i < c->count; i++) {
         const struct insn *insn = &c->insns[i];
 
-        insn_disassemble(insn->bytes, insn->len, insn->eip,
-                         c->code16 ? 16 : 32, text, sizeof(text));
+        insn_disassemble(insn->bytes, insn->len, insn->eip, c->code16 ? 16 : 32,
+                         text, sizeof(text));
         log_event(IN_ASM, "eip=%08x mode=%02x %s", insn->eip, c->mode, text);
     }
 }
@@ -299,8 +299,11 @@ static enum translate_result make(struct context *c, struct tu **out)
 {
     struct translator *t = c->t;
     size_t room;
-    struct tu tu = {.eip = c->eip, .mode = c->mode, .gpa = c->gpa,
-                    .gpa2 = c->gpa2, .global = c->global};
+    struct tu tu = {.eip = c->eip,
+                    .mode = c->mode,
+                    .gpa = c->gpa,
+                    .gpa2 = c->gpa2,
+                    .global = c->global};
 
     c->e.start = c->e.p =
         codecache_reserve(t->cc, TU_BYTES_LEAST, &room, &c->e.exec);
@@ -375,8 +378,8 @@ enum translate_result translator_get(struct translator *t, unsigned mode,
     c->global = s.fetch.global;
     c->code16 = mode & TU_CODE16;
     c->stack16 = mode & TU_STACK16;
-    c->segmented = mode & (TU_SEGMENTED | TU_REAL | TU_V86 | TU_CODE16 |
-                           TU_STACK16);
+    c->segmented =
+        mode & (TU_SEGMENTED | TU_REAL | TU_V86 | TU_CODE16 | TU_STACK16);
     c->count = c->side_count = c->cold_count = 0;
     c->open_end = c->shadowed = false;
     c->open = NULL;

@@ -20,10 +20,10 @@
 struct translator;
 
 struct translator_options {
-    unsigned insn_max;  /* instructions per TU, 1..64; 0 default */
-    bool chain;         /* direct chains and paired calls */
-    bool checked_all;   /* soft-TLB form everywhere */
-    bool bmi2;          /* the host has BMI2 and may use it */
+    unsigned insn_max; /* instructions per TU, 1..64; 0 default */
+    bool chain;        /* direct chains and paired calls */
+    bool checked_all;  /* soft-TLB form everywhere */
+    bool bmi2;         /* the host has BMI2 and may use it */
 };
 
 /* How a site whose plain form keeps faulting is to be translated. */
