@@ -75,9 +75,12 @@ static void raise_clock(void)
     cmos_write(0x0b, 0x02);
 }
 
+/* Long enough for a controller that takes its time to pass requests on. */
 static void open_window(void)
 {
-    __asm__ volatile("sti\n nop\n nop\n cli" : : : "memory");
+    u32 n = 1000;
+
+    __asm__ volatile("sti\n 1: dec %0\n jnz 1b\n cli" : "+r"(n) : : "memory");
 }
 
 static void masks(void)
@@ -139,7 +142,7 @@ static void on_clock_that_ticks(struct frame *f)
     event(2);
     cmos(0x0c);
     raise_timer();
-    __asm__ volatile("sti\n nop\n nop\n cli" : : : "memory");
+    open_window();
     event(3);
     pic_eoi(8);
 }
@@ -149,7 +152,7 @@ static void on_tick_that_rings(struct frame *f)
 {
     event(1);
     raise_clock();
-    __asm__ volatile("sti\n nop\n nop\n cli" : : : "memory");
+    open_window();
     event(4);
     pic_eoi(0);
 }
