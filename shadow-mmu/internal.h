@@ -95,6 +95,7 @@ struct view {
 
     hva_t window; /* hva of linear address 0; 0: none made yet */
     unsigned vmas;
+    unsigned reach; /* pages a fill may take on each side */
     struct page_record *record;
 
     uint64_t active[REGIONS / 64];       /* regions with a copied PDE */

@@ -369,7 +369,7 @@ bool space_create(struct mmu *mmu)
     if (!mmu->kernel || !mmu->copies)
         return false;
     mmu->next_copy = 1;
-    mmu->max_epoch = (1u << 24) - 1;
+    mmu->max_epoch = (1u << 23) - 1;
     mmu->views = mmu->kernel + 1;
     for (unsigned i = 0; i < count; i++) {
         mmu->kernel[i].number = (uint16_t)(i + 1);

@@ -27,7 +27,11 @@
 #define RECORDS_SIZE (LINEAR_PAGES * sizeof(struct page_record))
 /* Neighbours looked at on each side of a fill, in leaf entries. */
 #define MAX_NEIGHBOURS 1024u
-#define MAX_SPURIOUS   3u
+/* Records cost by the page, so the first fills of an empty window are modest;
+ * each one lets the next reach further. */
+#define MIN_REACH    256u
+#define MAX_REACH    LINEAR_PAGES
+#define MAX_SPURIOUS 3u
 
 /* --- reservations -------------------------------------------------------- */
 static hva_t reserve(void)
@@ -58,6 +62,7 @@ static bool view_reserve(struct mmu *mmu, struct view *view)
         view->record = NULL;
         return false;
     }
+    view->reach = MIN_REACH;
     mmu->vmas += 2;
     return true;
 }
@@ -280,6 +285,7 @@ void window_empty(struct mmu *mmu, struct view *view)
 {
     if (!view->vmas)
         return;
+    view->reach = MIN_REACH;
     stat_inc(WINDOW_FLUSHES);
     log_event(MMU, "empty window=%u cr3=%08x mappings=%u", view->number,
               view->cr3, view->vmas);
@@ -387,15 +393,18 @@ static void run_extend(struct mmu *mmu, struct run *run)
 {
     struct walk leaf = run->leaf;
     unsigned leaf_first = run->leaf_first, page = run->first;
+    unsigned reach = run->view->reach;
     uint32_t map = run->map;
 
-    while (run->end < LINEAR_PAGES &&
+    if (reach < MAX_REACH)
+        run->view->reach = reach * 4;
+    while (run->end < LINEAR_PAGES && run->end - page < reach &&
            run_takes(mmu, run, run->end, map + (run->end - page)))
         run->end++;
     run->leaf = leaf;
     run->leaf_first = leaf_first;
     run->neighbours = 0;
-    while (run->first && (run->map & RECORD_GFN) &&
+    while (run->first && (run->map & RECORD_GFN) && page - run->first < reach &&
            run_takes(mmu, run, run->first - 1, run->map - 1)) {
         run->first--;
         run->map--;
