@@ -44,15 +44,41 @@ static void refresh_segments(struct vcpu *v)
                                 : SEGMENT_POISON;
 }
 
+/* What stands for the address space and code segment in the lookup key. */
+static uint32_t code_identity(struct engine_bt *bt, uint32_t epoch)
+{
+    const struct segment *cs = &bt->v->seg[SEG_CS];
+    struct code_segment *slot =
+        &bt->code_segments[(cs->base ^ cs->base >> 8 ^ cs->limit ^ epoch) %
+                           CODE_SEGMENTS];
+
+    if (LIKELY(cs->base == 0 && cs->limit == 0xffffffff))
+        return epoch;
+    if (slot->epoch != epoch || slot->base != cs->base ||
+        slot->limit != cs->limit || !slot->id) {
+        if (++bt->last_segment_id == SEGMENT_IDS) {
+            codecache_flush(bt->cc); /* identities start again */
+            bt->reset_stack = true;
+            for (unsigned i = 0; i < CODE_SEGMENTS; i++)
+                bt->code_segments[i].id = 0;
+            bt->last_segment_id = 1;
+        }
+        *slot = (struct code_segment){epoch, cs->base, cs->limit,
+                                      bt->last_segment_id};
+    }
+    return SEGMENT_IDS | slot->id;
+}
+
 void bt_refresh(struct engine_bt *bt)
 {
     struct vcpu *v = bt->v;
     unsigned mode = vcpu_mode(v);
     bool user = mode & TU_USER;
     uint32_t epoch = user ? mmu_user_epoch(bt->mmu) : mmu_kernel_epoch(bt->mmu);
-    uint64_t context = (uint64_t)(epoch << 8 | mode) << 32;
+    uint64_t context = (uint64_t)(code_identity(bt, epoch) << 8 | mode) << 32;
 
     v->mode_dirty = false;
+    v->tsc_disabled = v->cr4 & CR4_TSD;
     refresh_segments(v);
     mmu_set_cpl(bt->mmu, user);
     if (context != v->context)

@@ -307,6 +307,13 @@ static bool host_has_bmi2(const struct bt_options *options)
            __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 8 & 1);
 }
 
+static bool host_has_rdtscp(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (d >> 27 & 1);
+}
+
 static bool host_has_fsgsbase(const struct bt_options *options)
 {
     return !(options->host_hide & HOST_FSGSBASE) &&
@@ -343,6 +350,7 @@ static bool make_parts(struct engine_bt *bt)
         .chain = !bt->options.no_chain,
         .checked_all = bt->options.checked_all,
         .bmi2 = host_has_bmi2(&bt->options),
+        .rdtscp = host_has_rdtscp(),
     };
     size_t size = bt->options.tc_size ? bt->options.tc_size : TC_DEFAULT;
 

@@ -141,6 +141,11 @@ static inline uint32_t insn_next(const struct insn *insn)
 /* Adds to esp (16-bit stacks keep the upper half); uses r8 there. */
 void emit_esp_add(struct context *c, int32_t n);
 void emit_leave_insn(struct context *c);
+/* Pushes host register r (not r8, r9, r10, r14) as one instruction's last
+ * effect. */
+void emit_push(struct context *c, unsigned size, enum host_reg r);
+/* inline.c: true if the instruction was emitted without a callout. */
+bool emit_inline(struct context *c, const struct insn *insn);
 /* The segment override in force, or standard. */
 unsigned insn_segment(const struct insn *insn, unsigned standard);
 /* Ends the shadow of sti: in front of the instruction that follows it. */

@@ -219,6 +219,18 @@ void emit_shrx32(struct emit *e, enum host_reg to, enum host_reg from,
     emit_byte(e, 0xc0 | (to & 7u) << 3 | (from & 7u));
 }
 
+/* VEX.LZ.F2.0F3A.W1 F0 /r ib (SDM 2B RORX). */
+void emit_rorx64(struct emit *e, enum host_reg to, enum host_reg from,
+                 unsigned count)
+{
+    emit_byte(e, 0xc4);
+    emit_byte(e, (to < 8 ? 0x80u : 0u) | 0x40 | (from < 8 ? 0x20u : 0u) | 3);
+    emit_byte(e, 0xfb); /* W1, no vvvv, F2 */
+    emit_byte(e, 0xf0);
+    emit_byte(e, 0xc0 | (to & 7u) << 3 | (from & 7u));
+    emit_byte(e, count);
+}
+
 static void emit_rel32(struct emit *e, uint64_t target)
 {
     int64_t rel = (int64_t)(target - (emit_here(e) + 4));

@@ -121,6 +121,9 @@ void emit_movzx8(struct emit *e, enum host_reg to, enum host_reg from);
 void emit_not32(struct emit *e, enum host_reg r);
 void emit_shrx32(struct emit *e, enum host_reg to, enum host_reg from,
                  enum host_reg count);
+/* No flags; needs BMI2. */
+void emit_rorx64(struct emit *e, enum host_reg to, enum host_reg from,
+                 unsigned count);
 
 /* jmp/call to an executable address. */
 void emit_jmp(struct emit *e, uint64_t target);

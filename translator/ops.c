@@ -185,6 +185,8 @@ static void emit_mov(struct context *c, const struct insn *insn)
         CALLOUT_ID_mov_to_dr};
     unsigned op = insn->enc.opcode;
 
+    if (emit_inline(c, insn))
+        return;
     if (insn->enc.map == 1)
         emit_call_id(c, insn, moves[op & 3],
                      ARG_MAKE(insn->rm, 4, insn->enc.reg));

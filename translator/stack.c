@@ -34,7 +34,7 @@ static void load_sized(struct emit *e, unsigned size, enum host_reg r,
         emit_load32(e, r, m);
 }
 
-static void push_register(struct context *c, unsigned size, enum host_reg r)
+void emit_push(struct context *c, unsigned size, enum host_reg r)
 {
     struct mem_ref m = access_stack(c, -(int)size, size, MEM_WRITE);
 
@@ -63,7 +63,7 @@ static void push_immediate(struct context *c, const struct insn *insn)
     access_end(c, true);
 }
 
-static void emit_push(struct context *c, const struct insn *insn)
+static void emit_push_insn(struct context *c, const struct insn *insn)
 {
     struct emit *e = &c->e;
     int seg = stack_segment(insn);
@@ -73,17 +73,17 @@ static void emit_push(struct context *c, const struct insn *insn)
 
         emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP},
                  &sel);
-        push_register(c, insn->opsize, HOST_TEMP);
+        emit_push(c, insn->opsize, HOST_TEMP);
     } else if (insn->opcode_reg_kind != KIND_NONE) {
-        push_register(c, insn->opsize, host_gpr(insn->opcode_reg));
+        emit_push(c, insn->opsize, host_gpr(insn->opcode_reg));
     } else if (insn->has_modrm && insn->modrm_is_reg) {
-        push_register(c, insn->opsize, host_gpr(insn->rm));
+        emit_push(c, insn->opsize, host_gpr(insn->rm));
     } else if (insn->has_modrm) {
         struct mem_ref m = access_begin(c, &insn->mem, insn->opsize, MEM_READ);
 
         load_sized(e, insn->opsize, HOST_TEMP, m);
         access_end(c, false);
-        push_register(c, insn->opsize, HOST_TEMP);
+        emit_push(c, insn->opsize, HOST_TEMP);
     } else {
         push_immediate(c, insn);
     }
@@ -142,7 +142,7 @@ static void emit_pop(struct context *c, const struct insn *insn)
 void emit_stack_op(struct context *c, const struct insn *insn)
 {
     if (insn->rule->class == CLASS_PUSH)
-        emit_push(c, insn);
+        emit_push_insn(c, insn);
     else
         emit_pop(c, insn);
 }

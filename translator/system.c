@@ -159,32 +159,12 @@ static uint32_t callout_arg(struct context *c, const struct insn *insn)
     }
 }
 
-/* cli at CPL 0 is one store. */
-static bool try_inline(struct context *c, const struct insn *insn)
-{
-    const unsigned odd = TU_USER | TU_V86 | TU_REAL | TU_STEP;
-
-    if (insn->rule->class != CLASS_CALLOUT)
-        return false;
-    if (insn->rule->callout == CALLOUT_ID_cli && !(c->mode & odd)) {
-        emit_store_imm32(
-            &c->e, 0, host_ref(HOST_STATE, offsetof(struct vcpu, eflags_if)));
-        return true;
-    }
-    if (insn->rule->callout == CALLOUT_ID_leave && insn->opsize == 4 &&
-        !c->stack16) {
-        emit_leave_insn(c);
-        return true;
-    }
-    return false;
-}
-
 void emit_callout(struct context *c, const struct insn *insn)
 {
     enum callout_id id = insn->rule->callout;
     uint32_t arg;
 
-    if (try_inline(c, insn))
+    if (emit_inline(c, insn))
         return;
     if (insn->rule->class == CLASS_MOV) { /* mov sreg, r/m */
         id = CALLOUT_ID_load_seg;

@@ -24,6 +24,7 @@ struct translator_options {
     bool chain;        /* direct chains and paired calls */
     bool checked_all;  /* soft-TLB form everywhere */
     bool bmi2;         /* the host has BMI2 and may use it */
+    bool rdtscp;       /* the host has RDTSCP */
 };
 
 /* How a site whose plain form keeps faulting is to be translated. */

@@ -220,6 +220,7 @@ struct vcpu {
      * the segment is not a plain 4 GiB one (the engine keeps it). */
     uint64_t seg_base_at[6];
     uint64_t tsc_offset;   /* guest TSC = host TSC + offset */
+    uint32_t tsc_disabled; /* CR4.TSD (kept by the engine) */
     uint64_t scratch[8];   /* spill slots for generated code and stubs */
     uint64_t run_loop_rsp; /* host stack of the run loop while in TC */
     uint64_t exit_info[4]; /* reason and arguments of the last TC exit */
