@@ -7,6 +7,10 @@
 #include "shadow-mmu/mmu.h"
 #include "translator/translator.h"
 
+/* Half of the key's 24 bits of identity, the other half is the MMU's. */
+#define SEGMENT_IDS (1u << 23)
+enum { CODE_SEGMENTS = 256 };
+
 struct engine_bt {
     struct engine engine;
     struct vcpu *v;
@@ -23,6 +27,13 @@ struct engine_bt {
     bool step_due;          /* a TU_STEP instruction was completed */
     bool step_trap;         /* TF was set when it began */
     bool refused;           /* the translator stopped the VM */
+
+    /* Code segments that are not flat: eip alone does not say where code is,
+     * so each gets an identity of its own in the lookup key. */
+    struct code_segment {
+        uint32_t epoch, base, limit, id;
+    } code_segments[CODE_SEGMENTS];
+    uint32_t last_segment_id;
 
     uint8_t *stack; /* guard page, then STACK_BYTES */
     unsigned tus_since_flush;

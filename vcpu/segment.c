@@ -36,6 +36,11 @@ void vcpu_segment_changed(struct vcpu *v, enum seg s)
     if (s > SEG_GS)
         return;
     kind = segment_kind(&v->seg[s], s);
+    /* eip means another place now: the lookup key holds that too. A limit
+     * below 4 GiB may have changed as well (KIND_SIMPLE is clear then). */
+    if (s == SEG_CS &&
+        (v->seg_base[s] != v->seg[s].base || !(kind & KIND_SIMPLE)))
+        v->mode_dirty = true;
     v->seg_base[s] = v->seg[s].base;
     v->seg_simple[s] = kind & KIND_SIMPLE;
     v->seg_base_at[s] =
