@@ -9,6 +9,9 @@
  * nowhere. Nothing is cached here.
  */
 #include "shadow-mmu/internal.h"
+#include "vcpu/model.h"
+
+_Static_assert(MMU_PHYS_BITS == CPU_MODEL_PHYS_BITS, "CPUID tells MAXPHYADDR");
 
 #define PHYS_MASK ((1ull << MMU_PHYS_BITS) - 1)
 /* Physical address bits that MAXPHYADDR does not have, below NX. */
