@@ -99,6 +99,10 @@ void codecache_unlink_cross_page(struct codecache *cc);
 void codecache_redirect(struct codecache *cc, uint32_t site, unsigned rel_at,
                         uint64_t target);
 
+/* Rewrites 32 bits of code at an offset: a value, or a rel32 to target. */
+void codecache_patch32(struct codecache *cc, uint32_t at, uint32_t value);
+void codecache_patch_jump(struct codecache *cc, uint32_t at, uint64_t target);
+
 /* --- killing ------------------------------------------------------------- */
 /* Kills the TUs with guest bytes in [gpa, gpa + len). */
 void codecache_invalidate(struct codecache *cc, gpa_t gpa, unsigned len);

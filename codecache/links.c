@@ -65,12 +65,22 @@ void codecache_unlink_cross_page(struct codecache *cc)
     }
 }
 
+void codecache_patch32(struct codecache *cc, uint32_t at, uint32_t value)
+{
+    rel32_write(cc, at, value);
+}
+
+void codecache_patch_jump(struct codecache *cc, uint32_t at, uint64_t target)
+{
+    uint32_t off = (uint32_t)(target - (uint64_t)(uintptr_t)cc->rx);
+
+    rel32_write(cc, at, off - (at + 4));
+}
+
 void codecache_redirect(struct codecache *cc, uint32_t site, unsigned rel_at,
                         uint64_t target)
 {
     uint32_t exit_code = site + 4 + rel32_read(cc, site);
-    uint32_t at = exit_code + rel_at;
-    uint32_t off = (uint32_t)(target - (uint64_t)(uintptr_t)cc->rx);
 
-    rel32_write(cc, at, off - (at + 4));
+    codecache_patch_jump(cc, exit_code + rel_at, target);
 }

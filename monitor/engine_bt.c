@@ -135,25 +135,50 @@ static uint64_t stack_pointer(struct engine_bt *bt)
     return v->scratch[SCRATCH_TC_RSP];
 }
 
+/* The TU that contains `site`, if it may be chained to tu; *cross_page says
+ * how. Across pages both must mean the same in every address space. */
+static bool may_chain(struct engine_bt *bt, uint32_t site, const struct tu *tu,
+                      bool *cross_page)
+{
+    const struct tu *from =
+        codecache_find_pc(bt->cc, codecache_base(bt->cc) + site);
+
+    if (!from)
+        return false;
+    *cross_page =
+        ((from->eip ^ tu->eip) & PAGE_MASK) != 0 || tu->gpa2 || from->gpa2;
+    return !*cross_page || (from->global && tu->global);
+}
+
 /* Chains the exit at `site` to the TU for v->eip, if that may be. */
 static void chain(struct engine_bt *bt, uint32_t site, uint32_t generation)
 {
-    struct vcpu *v = bt->v;
     struct tu *tu = find_tu(bt);
-    struct tu *from;
+    bool cross_page;
 
     /* the exit is stale if finding the TU flushed the cache */
     if (!tu || generation != codecache_generation(bt->cc))
         return;
-    from = codecache_find_pc(bt->cc, codecache_base(bt->cc) + site);
-    if (!from)
-        return;
-    if (((from->eip ^ v->eip) & PAGE_MASK) == 0 && !tu->gpa2 && !from->gpa2)
-        codecache_link(bt->cc, site, tu, false);
-    else if (from->global && tu->global)
-        codecache_link(bt->cc, site, tu, true);
+    if (may_chain(bt, site, tu, &cross_page))
+        codecache_link(bt->cc, site, tu, cross_page);
     else
         codecache_redirect(bt->cc, site, EXIT_CODE_REL32, bt->stubs->dispatch);
+}
+
+/* Fills the inline cache at `site` once; misses go to the dispatcher. */
+static void fill_inline_cache(struct engine_bt *bt, uint32_t site,
+                              uint32_t generation)
+{
+    struct tu *tu = find_tu(bt);
+    bool cross_page;
+
+    if (!tu || generation != codecache_generation(bt->cc))
+        return;
+    codecache_patch_jump(bt->cc, site - INLINE_CACHE_MISS, bt->stubs->dispatch);
+    if (!may_chain(bt, site, tu, &cross_page))
+        return;
+    codecache_patch32(bt->cc, site - INLINE_CACHE_EIP, 0u - tu->eip);
+    codecache_link(bt->cc, site, tu, cross_page);
 }
 
 /* attention: true if the loop may go on, false if the caller is wanted. */
@@ -211,6 +236,12 @@ static void handle_exit(struct engine_bt *bt, enum tc_exit why,
         stat_inc(EXIT_CHAIN);
         if (!v->mode_dirty)
             chain(bt, (uint32_t)v->exit_info[EXIT_INFO_SITE], generation);
+        break;
+    case TC_EXIT_INDIRECT:
+        stat_inc(EXIT_CHAIN);
+        if (!v->mode_dirty)
+            fill_inline_cache(bt, (uint32_t)v->exit_info[EXIT_INFO_SITE],
+                              generation);
         break;
     case TC_EXIT_LOOKUP:
         stat_inc(EXIT_LOOKUP);

@@ -256,6 +256,23 @@ static void cold_access(struct context *c, const struct cold *cold)
     emit_jmp(e, e->exec + (uint64_t)(cold->body_end - e->start));
 }
 
+static void cold_inline_cache(struct context *c, const struct cold *cold)
+{
+    emit_mov_ri32(&c->e, R9,
+                  (uint32_t)codecache_used(c->t->cc) +
+                      (uint32_t)(cold->body - c->e.start));
+    emit_jmp(&c->e, c->t->stubs.indirect);
+}
+
+void cold_add(struct context *c, enum cold_kind kind, uint8_t *jump,
+              uint8_t *site)
+{
+    struct cold *cold = cold_new(c, kind);
+
+    cold->jump = jump;
+    cold->body = site;
+}
+
 static void cold_exit(struct context *c, const struct cold *cold)
 {
     struct emit *e = &c->e;
@@ -272,14 +289,24 @@ static void cold_exit(struct context *c, const struct cold *cold)
 
 void emit_cold(struct context *c)
 {
-    for (unsigned i = 0; i < c->cold_count; i++) {
+    for (unsigned i = 0; i < c->cold_count; i++) { /* it may grow */
         const struct cold *cold = &c->cold[i];
 
         emit_close32(&c->e, cold->jump);
-        if (cold->kind == COLD_SLOW_ACCESS)
+        switch (cold->kind) {
+        case COLD_SLOW_ACCESS:
             cold_access(c, cold);
-        else
+            break;
+        case COLD_EXIT:
             cold_exit(c, cold);
+            break;
+        case COLD_CALL_CACHE:
+            emit_indirect(c);
+            break;
+        case COLD_INLINE_CACHE:
+            cold_inline_cache(c, cold);
+            break;
+        }
     }
 }
 

@@ -16,7 +16,12 @@
 #define TU_BYTES_LEAST 512
 #define TU_BYTES_MOST  60000
 
-enum cold_kind { COLD_SLOW_ACCESS, COLD_EXIT };
+enum cold_kind {
+    COLD_SLOW_ACCESS,
+    COLD_EXIT,
+    COLD_CALL_CACHE,   /* the inline cache of an indirect call */
+    COLD_INLINE_CACHE, /* its miss */
+};
 
 struct cold {
     enum cold_kind kind;
@@ -110,6 +115,12 @@ void side_mark(struct context *c, unsigned insn, unsigned swap);
 void emit_poll(struct context *c);
 /* rel32 at `jump` (open) goes to target: through a cold exit. */
 void exit_to(struct context *c, uint8_t *jump, uint32_t target);
+/* A cold fragment reached by the open rel32 `jump`; site: COLD_INLINE_CACHE. */
+void cold_add(struct context *c, enum cold_kind kind, uint8_t *jump,
+              uint8_t *site);
+/* Jump to the eip in r8d through an inline cache of one target (the first one
+ * seen, if it may be chained to) and the jump cache. */
+void emit_indirect(struct context *c);
 void emit_exit_jmp(struct context *c, uint32_t target);
 void emit_flow(struct context *c, const struct insn *insn);
 void emit_cold(struct context *c);

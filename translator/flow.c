@@ -51,7 +51,7 @@ bool insn_ends_tu(const struct insn *insn)
     case CLASS_UNDEF:
         return true;
     case CLASS_MOV:
-        return insn->enc.map == 1 && (insn->enc.opcode & 0xfc) == 0x20;
+        return insn->enc.map == 1 && (insn->enc.opcode & 0xfe) == 0x22;
     case CLASS_CALLOUT:
         switch (insn->rule->callout) {
         case CALLOUT_ID_hlt:
@@ -141,16 +141,43 @@ void emit_exit_jmp(struct context *c, uint32_t target)
     exit_to(c, emit_jmp_open(&c->e), target);
 }
 
-/* Jump to the eip in r8d. */
-static void emit_indirect(struct context *c)
+static bool paired(const struct context *c)
+{
+    return c->t->options.chain && !c->segmented && !c->shadowed &&
+           !(c->mode & TU_STEP);
+}
+
+/* Jump to the eip in r8d by the jump cache. */
+static void emit_dispatch_jmp(struct context *c)
 {
     emit_jmp(&c->e, exit_stub(c));
+}
+
+void emit_indirect(struct context *c)
+{
+    struct emit *e = &c->e;
+    const struct mem_ref difference = {false, R8, NO_REG, 0, INT32_MIN};
+    uint8_t *hit, *miss;
+
+    if (!paired(c)) {
+        emit_dispatch_jmp(c);
+        return;
+    }
+    emit_mov_rr64(e, R14, RCX);
+    emit_lea32(e, RCX, difference);
+    hit = emit_jecxz_open(e);
+    emit_mov_rr64(e, RCX, R14);
+    miss = emit_jmp_open(e);
+    emit_close8(e, hit);
+    emit_mov_rr64(e, RCX, R14);
+    emit_jmp(e, c->t->stubs.dispatch);
+    cold_add(c, COLD_INLINE_CACHE, miss, e->p - 4);
 }
 
 void exit_dispatch(struct context *c, uint32_t eip)
 {
     emit_mov_ri32(&c->e, R8, eip);
-    emit_indirect(c);
+    emit_dispatch_jmp(c);
 }
 
 /* Loads the r/m operand of an indirect jump or call into HOST_TEMP. */
@@ -211,12 +238,6 @@ void emit_esp_add(struct context *c, int32_t n)
              HOST_ADDR);
 }
 
-static bool paired(const struct context *c)
-{
-    return c->t->options.chain && !c->segmented && !c->shadowed &&
-           !(c->mode & TU_STEP);
-}
-
 /* The push of a call: store, then esp; both in the access's body. */
 static void push_return(struct context *c, const struct insn *insn)
 {
@@ -240,6 +261,7 @@ static void emit_return_site(struct context *c, uint32_t ret)
     struct emit *e = &c->e;
     uint8_t *same;
 
+    /* never cmp: on a mismatch the flags belong to whoever is returned to */
     emit_mov_rr64(e, R9, RCX);
     emit_lea32(e, RCX, host_ref(R8, (int32_t)(0u - ret)));
     same = emit_jecxz_open(e);
@@ -271,7 +293,7 @@ static void emit_near_call(struct context *c, const struct insn *insn)
     if (relative)
         exit_to(c, emit_call_open(e), target_of(insn));
     else
-        emit_call(e, c->t->stubs.dispatch);
+        cold_add(c, COLD_CALL_CACHE, emit_call_open(e), NULL);
     emit_return_site(c, insn->opsize == 2 ? ret & 0xffff : ret);
 }
 
@@ -291,7 +313,7 @@ static void emit_near_ret(struct context *c, const struct insn *insn)
     if (paired(c))
         emit_byte(e, 0xc3);
     else
-        emit_indirect(c);
+        emit_dispatch_jmp(c);
 }
 
 static void emit_near_jmp(struct context *c, const struct insn *insn)

@@ -48,8 +48,9 @@ static void inline_pushf(struct context *c)
     emit_bytes(e, (const uint8_t[]){0x9c, 0x41, 0x5b}, 3); /* to r11 */
     emit_load32(e, R8, STATE(eflags_sys));
     emit_load32(e, R9, STATE(eflags_if));
-    emit_lea32(e, R8, (struct mem_ref){false, R8, R9, 0,
-                                       (int)EFL_ONE - HOST_FLAGS_CONSTANT});
+    emit_lea32(
+        e, R8,
+        (struct mem_ref){false, R8, R9, 0, (int)EFL_ONE - HOST_FLAGS_CONSTANT});
     emit_lea32(e, HOST_TEMP, (struct mem_ref){false, R8, HOST_TEMP, 0, 0});
     emit_push(c, 4, HOST_TEMP);
 }

@@ -14,15 +14,16 @@
     /* slow side of a checked access: arg = length | MEM_* << 16, lin = gva;  \
      * leaves the host address in scratch[0]; commit completes a write */     \
     X(slow_access)                                                            \
-    X(slow_commit)   /* segmented access: arg = length | flags << 16 | seg << \
-                      * 24, lin = offset;   leaves the linear address in                                               \
-                      * scratch[0] */                                         \
-        X(seg_check) /* may an FPU/MMX/SSE instruction run? arg: enum fpu_use \
-                      */                                                      \
-        X(fpu_check) X(fxsave) X(fxrstor) /* delivers v->fault, recorded by   \
-                                             the host fault handler */        \
+    X(slow_commit) /* segmented access: arg = length | flags << 16 | seg <<   \
+                    * 24, lin = offset;   leaves the linear address in        \
+                    * scratch[0] */                                           \
+    X(seg_check)   /* may an FPU/MMX/SSE instruction run? arg: enum fpu_use   \
+                    */                                                        \
+    X(fpu_check)                                                              \
+    X(fxsave) X(fxrstor) /* delivers v->fault, recorded by                    \
+                            the host fault handler */                         \
         X(host_fault) /* bt family with a register offset: arg = ARG_MAKE(bit \
-                       * register, size, kind 0 bt 1 bts 2 btr 3 btc), lin =                                          \
+                       * register, size, kind 0 bt 1 bts 2 btr 3 btc), lin =  \
                        * operand's linear address */                          \
         X(bit_test)
 
@@ -41,10 +42,11 @@ RUNTIME_CALLOUT_LIST(X)
 
 /* Why translated code came back to the run loop (return value of enter). */
 enum tc_exit {
-    TC_EXIT_EVENT,  /* a callout or safepoint: v->events, attention, mode */
-    TC_EXIT_LOOKUP, /* no entry in the jump cache for v->eip */
-    TC_EXIT_CHAIN,  /* as LOOKUP; exit_info[1] = offset of the rel32 */
-    TC_EXIT_STEP,   /* TU_STEP mode: one instruction is done, eip is next */
+    TC_EXIT_EVENT,    /* a callout or safepoint: v->events, attention, mode */
+    TC_EXIT_LOOKUP,   /* no entry in the jump cache for v->eip */
+    TC_EXIT_CHAIN,    /* as LOOKUP; exit_info[1] = offset of the rel32 */
+    TC_EXIT_INDIRECT, /* as CHAIN, for an inline cache that is still empty */
+    TC_EXIT_STEP,     /* TU_STEP mode: one instruction is done, eip is next */
 };
 #define EXIT_INFO_SITE 1
 #define SCRATCH_RESULT 0 /* what slow_access, seg_check left */
@@ -55,11 +57,19 @@ enum tc_exit {
  * jmp stub. The jmp's rel32 stands here. */
 #define EXIT_CODE_REL32 13
 
+/* An inline cache: mov r14, rcx; lea ecx, [r8 - eip]; jecxz hit; mov rcx, r14;
+ * jmp miss; hit: mov rcx, r14; jmp target. exit_info[1] is the offset of the
+ * last rel32; the lea's displacement and the miss's rel32 stand this far in
+ * front of it. */
+#define INLINE_CACHE_EIP  19
+#define INLINE_CACHE_MISS 8
+
 struct stubs {
     uint64_t enter;    /* enum tc_exit (struct vcpu *, entry pc, host rsp) */
     uint64_t dispatch; /* r8d = eip */
     uint64_t dispatch_poll; /* same, with a safepoint in front */
     uint64_t chain;         /* r8d = eip, r9d = site */
+    uint64_t indirect;      /* r8d = eip, r9d = site of an inline cache */
     uint64_t event;         /* r8d = eip: safepoint taken */
     uint64_t step;          /* r8d = eip */
     uint64_t ret_miss;      /* r8d = eip: top of the private host stack */

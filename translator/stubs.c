@@ -267,6 +267,8 @@ void stubs_emit(struct emit *e, struct stubs *stubs,
     emit_exit(e, TC_EXIT_LOOKUP, leave);
     stubs->chain = emit_here(e);
     emit_exit(e, TC_EXIT_CHAIN, leave);
+    stubs->indirect = emit_here(e);
+    emit_exit(e, TC_EXIT_INDIRECT, leave);
     stubs->event = emit_here(e);
     emit_exit(e, TC_EXIT_EVENT, leave);
     stubs->step = emit_here(e);
