@@ -57,7 +57,7 @@ static void bit_clear(uint64_t *bits, unsigned n)
 
 /* --- epochs -------------------------------------------------------------- */
 /* A new identity: nothing looked up under the old one is found again. The
- * lookup key has 24 bits for it (struct vcpu, context). */
+ * lookup key has few bits for it (struct vcpu, context). */
 static void new_epoch(struct mmu *mmu, struct view *view)
 {
     mmu->v->mode_dirty = true;
