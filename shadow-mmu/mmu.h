@@ -130,7 +130,7 @@ bool mmu_debug_translate(struct mmu *mmu, gva_t gva, gpa_t *gpa);
 
 /* Identity of the current user address space: changes when CR3 names another
  * one or when an executable mapping of it changed (for lookup keys). Not
- * reused before identities_restart, below 2^24; v->mode_dirty is set whenever
+ * reused before identities_restart, below 2^23; v->mode_dirty is set whenever
  * one of the two changed. */
 uint32_t mmu_user_epoch(const struct mmu *mmu);
 uint32_t mmu_kernel_epoch(const struct mmu *mmu);
