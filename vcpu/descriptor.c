@@ -143,6 +143,14 @@ static bool slots_contiguous(const struct stack *s, unsigned size,
     return esp >= size * count;
 }
 
+/* Pushes to an inner stack are the CPU's own: never alignment-checked. */
+static bool push_access_check(struct vcpu *v, const struct stack *s,
+                              uint32_t offset, unsigned size, unsigned len)
+{
+    return access_check(v, s->ss.base + offset,
+                        s->flags & MEM_USER ? size - 1 : 0, len, MEM_WRITE);
+}
+
 bool stack_push_probe(struct vcpu *v, const struct stack *s, unsigned size,
                       unsigned count)
 {
@@ -153,6 +161,8 @@ bool stack_push_probe(struct vcpu *v, const struct stack *s, unsigned size,
 
         if (!segment_holds(&s->ss, low, size * count))
             return fault_selector(v, VEC_SS, s->fault_selector);
+        if (!push_access_check(v, s, low, size, size * count))
+            return false;
         return v->world->mem_probe(v, s->ss.base + low, size * count, flags);
     }
     for (unsigned i = 0; i < count; i++) {
@@ -160,6 +170,8 @@ bool stack_push_probe(struct vcpu *v, const struct stack *s, unsigned size,
 
         if (!segment_holds(&s->ss, offset, size))
             return fault_selector(v, VEC_SS, s->fault_selector);
+        if (!push_access_check(v, s, offset, size, size))
+            return false;
         if (!v->world->mem_probe(v, s->ss.base + offset, size, flags))
             return false;
     }
@@ -190,6 +202,8 @@ bool stack_push(struct vcpu *v, struct stack *s, unsigned size,
 
         if (!segment_holds(&s->ss, low, size * count))
             return fault_selector(v, VEC_SS, s->fault_selector);
+        if (!push_access_check(v, s, low, size, size * count))
+            return false;
         slots_fill(hva ? hva : frame, size, values, count);
         if (!hva && !v->world->mem_write(v, at, frame, size * count, flags))
             return false;
@@ -215,7 +229,8 @@ bool stack_peek(struct vcpu *v, uint32_t skip, unsigned size, uint32_t *values,
     gva_t lin;
 
     if (mask - offset >= size * count - 1) {
-        if (!vcpu_seg_check(v, SEG_SS, offset, size * count, MEM_READ, &lin))
+        if (!segment_check(v, SEG_SS, offset, size * count, MEM_READ, &lin) ||
+            !access_check(v, lin, size - 1, size * count, MEM_READ))
             return false;
         hva = soft_tlb_hit(v, lin, size * count, read_flags(v));
         if (!hva) {

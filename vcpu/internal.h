@@ -233,6 +233,12 @@ bool segment_load(struct vcpu *v, enum seg s, uint32_t selector);
  * (#GP, #TS), an absent one #SS. Reads the descriptor and sets its A bit. */
 bool stack_segment_check(struct vcpu *v, uint32_t selector, unsigned cpl,
                          enum vector vector, struct descriptor *d);
+/* vcpu_seg_check in two halves: limit and type; then what depends on linear
+ * address and unit of access (mask: its size less 1): #AC, data breakpoints. */
+bool segment_check(struct vcpu *v, enum seg s, uint32_t offset, uint32_t len,
+                   enum mem_flags flags, gva_t *lin);
+bool access_check(struct vcpu *v, gva_t lin, uint32_t mask, uint32_t len,
+                  enum mem_flags flags);
 /* Are the bytes offset..offset+len-1 inside the segment's limit? */
 bool segment_holds(const struct segment *s, uint32_t offset, uint32_t len);
 

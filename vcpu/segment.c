@@ -135,8 +135,8 @@ static void watch_access(struct vcpu *v, gva_t lin, unsigned len,
     }
 }
 
-bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
-                    enum mem_flags flags, gva_t *lin)
+bool segment_check(struct vcpu *v, enum seg s, uint32_t offset, uint32_t len,
+                   enum mem_flags flags, gva_t *lin)
 {
     const struct segment *seg = &v->seg[s];
     bool allowed = true;
@@ -157,11 +157,24 @@ bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
     if (UNLIKELY(!allowed))
         return fault_error(v, s == SEG_SS ? VEC_SS : VEC_GP, 0);
     *lin = seg->base + offset;
-    if (UNLIKELY(vcpu_alignment_checked(v)) && (*lin & alignment_mask(len)))
+    return true;
+}
+
+bool access_check(struct vcpu *v, gva_t lin, uint32_t mask, uint32_t len,
+                  enum mem_flags flags)
+{
+    if (UNLIKELY(vcpu_alignment_checked(v)) && (lin & mask))
         return fault_error(v, VEC_AC, 0);
     if (UNLIKELY(v->dr[7] & DR7_ENABLES))
-        watch_access(v, *lin, len, flags);
+        watch_access(v, lin, len, flags);
     return true;
+}
+
+bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
+                    enum mem_flags flags, gva_t *lin)
+{
+    return segment_check(v, s, offset, len, flags, lin) &&
+           access_check(v, *lin, alignment_mask(len), len, flags);
 }
 
 void segment_set(struct vcpu *v, enum seg s, struct segment value)

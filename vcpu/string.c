@@ -456,7 +456,8 @@ static enum callout_result string_run(struct vcpu *v, struct string_op *op)
             return CALLOUT_NEXT;
         if (op->compares && !(v->eflags_arith & EFL_ZF) == (op->rep == STR_REP))
             return CALLOUT_NEXT;
-        if (stepping || __atomic_load_n(&v->attention, __ATOMIC_ACQUIRE))
+        if (stepping || v->watch_hits ||
+            __atomic_load_n(&v->attention, __ATOMIC_ACQUIRE))
             return CALLOUT_DISPATCH; /* eip is the instruction's */
     }
 }

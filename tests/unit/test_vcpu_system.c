@@ -210,6 +210,36 @@ START_TEST(segment_check_of_accesses)
 }
 END_TEST
 
+START_TEST(alignment_is_checked_by_the_unit_of_access)
+{
+    gva_t lin;
+
+    setup_flat(3);
+    set_flags(EFL_AC);
+    ck_assert(vcpu_seg_check(CPU, SEG_DS, 0x40002, 4, MEM_READ, &lin));
+    CPU->cr0 |= CR0_AM;
+    ck_assert(!vcpu_seg_check(CPU, SEG_DS, 0x40002, 4, MEM_READ, &lin));
+    ck_assert_uint_eq(CPU->fault.vector, VEC_AC);
+    ck_assert(vcpu_seg_check(CPU, SEG_DS, 0x40002, 2, MEM_READ, &lin));
+    /* two words of four bytes are aligned by four */
+    CPU->gpr[GPR_ESP] = AT_STACK3 - 12;
+    poke(AT_STACK3 - 12, 4, 0x1234);
+    poke(AT_STACK3 - 8, 4, SEL_CODE3 | 3);
+    RUN(far_ret, 4u << 24, 0);
+    ck_assert_uint_eq(CPU->eip, 0x1234);
+    CPU->gpr[GPR_ESP] = AT_STACK3 + 2;
+    CPU->eip = AT_CODE;
+    RUN(pusha, REG(0, 4, 0), 0);
+    assert_handler(VEC_AC, 0, AT_CODE);
+    setup_flat(3); /* an inner stack is not checked */
+    set_flags(EFL_AC);
+    CPU->cr0 |= CR0_AM;
+    poke(AT_TSS + 4, 4, AT_STACK0 - 2);
+    vcpu_raise(CPU, VEC_UD);
+    assert_handler(VEC_UD, -1, AT_CODE);
+}
+END_TEST
+
 /* --- LDTR, TR, questions ------------------------------------------------- */
 START_TEST(ltr_marks_the_tss_busy)
 {
@@ -801,6 +831,7 @@ int main(void)
                                   push_and_pop_of_segments,
                                   load_far_loads_both_or_nothing,
                                   segment_check_of_accesses,
+                                  alignment_is_checked_by_the_unit_of_access,
                                   ltr_marks_the_tss_busy,
                                   lldt_and_ltr_checks,
                                   tables_are_stored_as_loaded,
