@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A case: 1 to 16 groups of preparations and one instruction each, initial
+ * state, and where it lies in the code pages. Jumps go forward to the start of
+ * a group or to the end, so that every case ends.
+ */
+#include "sequence.h"
+
+#include <string.h>
+
+#define M(name) ZYDIS_MNEMONIC_##name
+
+uint32_t random_edge(struct random *r)
+{
+    uint32_t v = random_u32(r);
+
+    switch (random_below(r, 8)) {
+    case 0:
+        return v & 0xff;
+    case 1:
+        return v & 0xffff;
+    case 2:
+        return 1u << (v & 31);
+    case 3:
+        return (1u << (v & 31)) - 1;
+    case 4:
+        return 0u - (v >> 8 & 0x7f);
+    case 5:
+        return v & 1 ? 0x7fffffff : 0x80000000;
+    case 6:
+        return 0;
+    default:
+        return v;
+    }
+}
+
+/* An instruction that mostly ends the case. */
+static bool stops(const struct form *f)
+{
+    switch (f->mnemonic) {
+    case M(INT):
+    case M(INT1):
+    case M(INT3):
+    case M(HLT):
+    case M(CLI):
+    case M(STI):
+    case M(CLTS):
+    case M(IN):
+    case M(OUT):
+    case M(INSB):
+    case M(INSW):
+    case M(INSD):
+    case M(OUTSB):
+    case M(OUTSW):
+    case M(OUTSD):
+    case M(LGDT):
+    case M(LIDT):
+    case M(LLDT):
+    case M(LTR):
+    case M(LMSW):
+    case M(INVLPG):
+    case M(INVD):
+    case M(WBINVD):
+    case M(RDMSR):
+    case M(WRMSR):
+    case M(RSM):
+    case M(SYSEXIT):
+    case M(UD0):
+    case M(UD1):
+    case M(UD2):
+    case M(BOUND):
+        return true;
+    case M(MOV):
+        return f->map == 1; /* control and debug registers */
+    default:
+        return false;
+    }
+}
+
+static bool acceptable(struct sequence *s, const struct form *f)
+{
+    struct random *r = s->random;
+
+    if (f->flags_read & s->now.undefined)
+        return false;
+    if (stops(f) && s->group + 1 < s->groups)
+        return random_percent(r, 10);
+    if (f->esp_explicit)
+        return random_percent(r, 20);
+    if (f->relative && f->wide) /* cuts eip to 16 bits */
+        return random_percent(r, 5);
+    return true;
+}
+
+/* Everything but memory operand and immediate values. */
+static unsigned encode(struct sequence *s, const struct form *f,
+                       const struct operand *o, uint8_t *bytes)
+{
+    static const uint8_t overrides[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+    struct random *r = s->random;
+    bool hidden = f->hidden_base & ~(1 << ESP);
+    unsigned n = 0;
+
+    if (random_percent(r, f->lockable && f->memory ? 15 : 0) ||
+        random_below(r, 1000) < 2)
+        bytes[n++] = 0xf0;
+    if (f->prefix)
+        bytes[n++] = f->prefix;
+    if (f->memory) {
+        memcpy(bytes + n, o->prefixes, o->prefix_count);
+        n += o->prefix_count;
+    } else if (hidden && random_percent(r, 15)) {
+        bytes[n++] = overrides[random_below(r, 6)];
+    }
+    if (!f->memory &&
+        random_percent(r, f->opcode >= 0xe0 && f->opcode <= 0xe3 ? 25
+                          : hidden                               ? 4
+                                                                 : 1))
+        bytes[n++] = 0x67;
+    if (f->map)
+        bytes[n++] = 0x0f;
+    if (f->map > 1)
+        bytes[n++] = f->map == 2 ? 0x38 : 0x3a;
+    bytes[n++] = f->opcode;
+    if (f->memory) {
+        memcpy(bytes + n, o->bytes, o->count);
+        n += o->count;
+    } else if (f->has_modrm) {
+        bytes[n++] = f->modrm;
+    }
+    return n;
+}
+
+static void put(uint8_t *at, uint32_t value, unsigned bits)
+{
+    memcpy(at, &value, bits / 8);
+}
+
+/* Immediates and absolute offsets of the encoded instruction. */
+static bool choose_values(struct sequence *s, const struct form *f,
+                          const ZydisDecodedInstruction *z, uint8_t *bytes)
+{
+    struct random *r = s->random;
+
+    if (!f->has_modrm && z->raw.disp.size) {
+        uint32_t base = 0;
+
+        segment_base(s, SEG_DS, &base);
+        put(bytes + z->raw.disp.offset, pick_target(s, 4) - base,
+            z->raw.disp.size);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t value = random_edge(r);
+
+        if (!z->raw.imm[i].size)
+            continue;
+        if (f->mnemonic == M(INT) && (value & 0xff) == 0x80)
+            return false;
+        if (f->mnemonic == M(ENTER) && random_percent(r, 80))
+            value = i ? random_below(r, 4) : random_below(r, 200);
+        if (f->mnemonic == M(RET) && random_percent(r, 80))
+            value = random_below(r, 64);
+        if (i == 1 && (f->opcode == 0xea || f->opcode == 0x9a))
+            value = random_percent(r, 85) ? FLAT_CODE : pick_selector(r);
+        put(bytes + z->raw.imm[i].offset, value, z->raw.imm[i].size);
+    }
+    return true;
+}
+
+static void learn(struct sequence *s, const struct form *f,
+                  const ZydisDecodedInstruction *z,
+                  const ZydisDecodedOperand *operands)
+{
+    uint32_t immediate = (uint32_t)z->raw.imm[0].value.u;
+
+    s->now.undefined =
+        (uint16_t)undefined_after(f, s->now.undefined, immediate);
+    s->now.gpr_known &= (uint8_t)~f->gpr_written;
+    if (f->esp_explicit || f->mnemonic == M(LEAVE) || f->mnemonic == M(ENTER))
+        s->now.stack_good = false;
+    for (unsigned i = 0; i < z->operand_count; i++) {
+        static const uint8_t order[] = {SEG_ES, SEGS,   SEG_SS,
+                                        SEG_DS, SEG_FS, SEG_GS};
+        const ZydisDecodedOperand *o = &operands[i];
+
+        if (o->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+            !(o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ||
+            ZydisRegisterGetClass(o->reg.value) != ZYDIS_REGCLASS_SEGMENT)
+            continue;
+        s->now.selector_known &=
+            (uint8_t) ~(1 << order[ZydisRegisterGetId(o->reg.value)]);
+    }
+}
+
+/* The labels of direct jumps and calls, near and far. */
+static void connect(struct sequence *s, const struct form *f,
+                    const ZydisDecodedInstruction *z)
+{
+    bool far = f->opcode == 0xea || f->opcode == 0x9a;
+    unsigned group;
+
+    if (!(f->relative || (far && !f->map)))
+        return;
+    group = later_group(s);
+    if (far) {
+        if (z->raw.imm[0].size < 32)
+            return;
+        fix_absolute(s, group);
+        s->fixups[s->fixup_count - 1].at -= 2; /* the selector comes last */
+    } else {
+        fix_relative(s, z->raw.imm[0].size / 8, group);
+    }
+    flow_to(s, group);
+    if (f->mnemonic == M(JMP) || f->mnemonic == M(CALL))
+        s->reachable = false;
+}
+
+/* Must the operand be where prepare() wants it? */
+static bool careful(const struct sequence *s, const struct form *f)
+{
+    switch (f->mnemonic) {
+    case M(FNSTENV):
+    case M(FNSAVE):
+    case M(FXSAVE):
+        return true;
+    case M(FST):
+    case M(FSTP):
+    case M(FIST):
+    case M(FISTP):
+    case M(FISTTP):
+    case M(FBSTP):
+        return s->x87_traps;
+    default:
+        return false;
+    }
+}
+
+/* False: nothing was emitted but preparations; try another form. */
+static bool try_form(struct sequence *s, const struct form *f, uint32_t *used)
+{
+    static ZydisDecoder decoder;
+    ZydisDecodedInstruction z;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    struct operand o = {.count = 0};
+    uint8_t bytes[40] = {0};
+    uint32_t linear = pick_target(s, f->memory_size);
+
+    if (!decoder.machine_mode)
+        ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32,
+                         ZYDIS_STACK_WIDTH_32);
+    if (!acceptable(s, f) || !prepare(s, f, &linear) || s->full)
+        return false;
+    if (f->memory && careful(s, f))
+        shape_absolute(f->modrm >> 3 & 7, linear, &o);
+    else if (f->memory)
+        shape_operand(s, f->modrm >> 3 & 7, linear, &o);
+    encode(s, f, &o, bytes);
+    if (!ZYAN_SUCCESS(
+            ZydisDecoderDecodeFull(&decoder, bytes, 15, &z, operands)) ||
+        !choose_values(s, f, &z, bytes) ||
+        !ZYAN_SUCCESS(
+            ZydisDecoderDecodeFull(&decoder, bytes, 15, &z, operands)))
+        return false;
+    if (f->mmx && (f->memory || f->hidden_base))
+        s->now.undefined |= UNDEFINED_TOP;
+    emit(s, bytes, z.length);
+    s->now.undefined &= FLAGS_ARITH;
+    if (s->full)
+        return false;
+    used[z.mnemonic]++;
+    learn(s, f, &z, operands);
+    connect(s, f, &z);
+    follow_up(s, f, &o);
+    return true;
+}
+
+static void start_group(struct sequence *s)
+{
+    s->label[s->group] = (uint16_t)s->length;
+    if (s->has_pending[s->group]) {
+        if (s->reachable)
+            flow_to(s, s->group);
+        s->now = s->pending[s->group];
+        s->reachable = true;
+    }
+}
+
+static void choose_state(struct sequence *s)
+{
+    struct random *r = s->random;
+    struct test_case *c = s->out;
+
+    for (unsigned i = 0; i < SEGS; i++)
+        c->selectors[i] = FLAT_DATA;
+    for (unsigned i = SEG_FS; i <= SEG_GS; i++)
+        if (random_percent(r, 70))
+            c->selectors[i] = random_percent(r, 25)
+                                  ? 0
+                                  : 8 * random_below(r, SEGMENT_COUNT) + 7;
+    if (random_percent(r, 12))
+        c->selectors[SEG_DS] = 8 * random_below(r, SEGMENT_COUNT) + 7;
+    if (random_percent(r, 12))
+        c->selectors[SEG_ES] = 8 * random_below(r, SEGMENT_COUNT) + 7;
+    if (random_percent(r, 6)) /* writable ones only */
+        c->selectors[SEG_SS] = 8 * random_below(r, 6) + 7;
+    for (unsigned i = 0; i < SEGS; i++)
+        s->now.selectors[i] = c->selectors[i];
+    s->now.selector_known = (1 << SEGS) - 1;
+    for (unsigned i = 0; i < GPRS; i++)
+        c->gpr[i] = random_percent(r, 35)   ? pick_target(s, 4)
+                    : random_percent(r, 25) ? random_u32(r)
+                                            : random_edge(r);
+    c->gpr[ESP] = DATA_BASE + 4 * random_below(r, DATA_SIZE / 4);
+    if (random_percent(r, 8))
+        c->gpr[ESP] = pick_target(s, 4);
+    if (c->selectors[SEG_SS] != FLAT_DATA) {
+        uint32_t base = 0;
+
+        segment_base(s, SEG_SS, &base);
+        c->gpr[ESP] -= base;
+    }
+    memcpy(s->now.gpr, c->gpr, sizeof(c->gpr));
+    s->now.gpr_known = 0xff;
+    s->now.stack_good = true;
+    c->eflags = pick_eflags(s) & ~(uint32_t)FLAG_TF;
+}
+
+static void choose_place(struct sequence *s)
+{
+    struct random *r = s->random;
+    uint32_t most = CODE_SIZE - s->length;
+
+    if (random_percent(r, 3)) /* runs off the end */
+        s->out->code_at = (uint16_t)most;
+    else if (random_percent(r, 50))
+        s->out->code_at = (uint16_t)(PAGE - random_below(r, s->length + 1));
+    else
+        s->out->code_at = (uint16_t)random_below(r, most);
+}
+
+static bool make(struct random *r, struct test_case *c, const bool *x87_traps,
+                 uint32_t *used)
+{
+    struct sequence s = {.random = r, .out = c, .reachable = true};
+
+    memset(c, 0, sizeof(*c));
+    c->fx = (uint8_t)random_below(r, FX_IMAGES);
+    c->data = (uint8_t)random_below(r, DATA_IMAGES);
+    s.x87_traps = x87_traps[c->fx];
+    s.groups = 1 + random_below(r, GROUPS_MAX);
+    choose_state(&s);
+    for (s.group = 0; s.group < s.groups && !s.full; s.group++) {
+        start_group(&s);
+        for (unsigned i = 0; i < 60 && !s.full; i++)
+            if (try_form(&s, catalogue_pick(r), used))
+                break;
+    }
+    for (; s.group <= s.groups; s.group++) {
+        start_group(&s);
+        s.reachable = true; /* all of them are the end */
+    }
+    c->insn_at[c->insns] = (uint8_t)s.length;
+    c->undefined[c->insns++] = s.now.undefined;
+    c->code_len = (uint16_t)s.length;
+    choose_place(&s);
+    return resolve_fixups(&s) && c->insns > 1;
+}
+
+void sequence_make(struct random *r, struct test_case *out,
+                   const bool *x87_traps, uint32_t *used)
+{
+    while (!make(r, out, x87_traps, used))
+        ;
+}
