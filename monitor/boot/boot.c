@@ -14,8 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Nothing larger can be put into guest memory. */
-#define FILE_SIZE_MAX 0x100000000ull
+/* Nothing larger can be put into guest memory; what comes from a pipe or a
+ * device may have no end, so that it is held to what a kernel or an initrd of
+ * today can have. */
+#define FILE_SIZE_MAX   0x100000000ull
+#define STREAM_SIZE_MAX 0x20000000ull
 
 bool boot_fail(const struct boot_job *job, const char *fmt, ...)
 {
@@ -27,8 +30,10 @@ bool boot_fail(const struct boot_job *job, const char *fmt, ...)
     return false;
 }
 
-/* Reads fd to its end into a growing buffer; 0 or a negative errno. */
-static int read_all(int fd, uint64_t hint, uint8_t **bytes, uint64_t *size)
+/* Reads fd to its end into a growing buffer of at most `most` bytes; 0 or a
+ * negative errno. */
+static int read_all(int fd, uint64_t hint, uint64_t most, uint8_t **bytes,
+                    uint64_t *size)
 {
     uint64_t room = hint + 1, used = 0;
     uint8_t *buffer = malloc(room);
@@ -54,7 +59,7 @@ static int read_all(int fd, uint64_t hint, uint8_t **bytes, uint64_t *size)
             uint8_t *grown = NULL;
 
             room += room / 2 + 65536;
-            if (room <= FILE_SIZE_MAX)
+            if (room <= most)
                 grown = realloc(buffer, room);
             if (!grown) {
                 free(buffer);
@@ -81,7 +86,9 @@ bool boot_file_read(struct boot_file *file, const char *path, char *why,
     else if (st.st_size >= (off_t)FILE_SIZE_MAX)
         error = -EFBIG;
     else
-        error = read_all(fd, (uint64_t)st.st_size, &file->bytes, &file->size);
+        error = read_all(fd, (uint64_t)st.st_size,
+                         S_ISREG(st.st_mode) ? FILE_SIZE_MAX : STREAM_SIZE_MAX,
+                         &file->bytes, &file->size);
     if (fd >= 0)
         close(fd);
     if (error)
