@@ -341,15 +341,22 @@ static struct event fault_event(struct vcpu *v)
     return e;
 }
 
+/* Benign faults can follow each other for ever: #AC on the way to an #AC
+ * handler at CPL 3. Real CPUs hang there; here the instruction is run again
+ * after a few rounds, so that interrupts and the user get in. */
+enum { BENIGN_ROUNDS = 8 };
+
 /* The fault in v->fault came up while first was being delivered (or was the
  * first itself: BENIGN). */
 static enum callout_result deliver_chain(struct vcpu *v, enum fault_class first)
 {
-    for (;;) {
+    for (unsigned round = 0;; round++) {
         enum fault_class second = fault_class(v->fault.vector);
         struct event e = fault_event(v);
 
         stat_inc(EXCEPTIONS);
+        if (UNLIKELY(round > BENIGN_ROUNDS && second == BENIGN))
+            return CALLOUT_DISPATCH;
         if (first == DOUBLE_FAULT && second != BENIGN) {
             log_event(INT, "int: triple fault eip=%08x", v->eip);
             v->events |= EVENT_TRIPLE_FAULT;

@@ -54,7 +54,7 @@ static const struct feature features[] = {
     {"pae", W_1D, 6, OWN},
     {"mce", W_1D, 7, OWN},
     {"cx8", W_1D, 8, OWN},
-    {"apic", W_1D, 9, NONE},
+    {"apic", W_1D, 9, OWN},
     {"sep", W_1D, 11, OWN},
     {"mtrr", W_1D, 12, OWN},
     {"pge", W_1D, 13, OWN},
@@ -123,7 +123,7 @@ static const struct feature features[] = {
 
 #define ATOM_INORDER 0x000106cau
 #define F486         "fpu vme pse "
-#define F586         F486 "de tsc msr cx8 "
+#define F586         F486 "de tsc msr cx8 apic "
 #define F686         F586 "mce mca pae sep mtrr pge cmov pat pse36 "
 #define FSSE2        F686 "mmx fxsr sse sse2 clflush nx hypervisor "
 

@@ -430,6 +430,7 @@ static void indexes_advance(struct vcpu *v, const struct string_op *op,
 static enum callout_result string_run(struct vcpu *v, struct string_op *op)
 {
     bool stepping = (v->eflags_sys & EFL_TF) != 0;
+    uint32_t flags = v->eflags_arith;
     bool singly = vcpu_alignment_checked(v) || (v->dr[7] & DR7_ENABLES);
 
     if (op->rep == STR_NOREP) {
@@ -446,8 +447,10 @@ static enum callout_result string_run(struct vcpu *v, struct string_op *op)
         if (op->run && !singly)
             done = op->run(v, op, stepping ? 1 : count);
         if (!done) {
-            if (!op->one(v, op))
+            if (!op->one(v, op)) {
+                v->eflags_arith = flags; /* SDM 2B REP: as before it began */
                 return vcpu_deliver_fault(v);
+            }
             done = 1;
         }
         indexes_advance(v, op, done);

@@ -141,12 +141,12 @@ static bool load_segments(struct vcpu *v, const struct task_image *t)
     static const uint8_t data[] = {SEG_DS, SEG_ES, SEG_FS, SEG_GS};
     struct descriptor d;
 
-    if (!load_ldt(v, t->ldt))
-        return false;
-    if (in_v86(v)) {
+    if (in_v86(v)) /* no checks; complete before the LDT's can fault */
         for (unsigned s = SEG_ES; s <= SEG_GS; s++)
             segment_set_v86(v, (enum seg)s, t->selector[s]);
-    } else {
+    if (!load_ldt(v, t->ldt))
+        return false;
+    if (!in_v86(v)) {
         if (!load_cs(v, t->selector[SEG_CS]) ||
             !stack_segment_check(v, t->selector[SEG_SS], v->cpl, VEC_TS, &d))
             return false;
