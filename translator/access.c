@@ -155,6 +155,9 @@ static struct mem_ref emit_lookup(struct context *c, unsigned len,
 static struct mem_ref access_at(struct context *c, unsigned seg, unsigned len,
                                 enum mem_flags flags)
 {
+    /* the checks below must not come before an older #MF */
+    if (c->insns[c->current].fpu_waits)
+        emit_byte(&c->e, 0x9b); /* fwait */
     add_segment(c, seg, len, flags);
     if (c->checked)
         return emit_lookup(c, len, flags);

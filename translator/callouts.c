@@ -125,15 +125,20 @@ enum callout_result callout_host_fault(struct vcpu *v, uint32_t arg,
 
 enum callout_result callout_bit_test(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
-    unsigned size = ARG_SIZE(arg), kind = ARG_SECOND(arg);
+    unsigned size = ARG_SIZE(arg), kind = ARG_SECOND(arg) & 3;
     uint32_t value = v->gpr[ARG_REG(arg)];
     int32_t offset = size == 2 ? (int16_t)value : (int32_t)value;
     unsigned bits = size * 8;
-    gva_t at = lin + (uint32_t)(offset >> (size == 2 ? 4 : 5)) * size;
+    uint32_t near = lin + (uint32_t)(offset >> (size == 2 ? 4 : 5)) * size;
     uint32_t word = 0, bit = BIT(offset & (int32_t)(bits - 1));
     enum mem_flags flags = vcpu_mem_user(v) | (kind ? MEM_WRITE : MEM_READ);
+    gva_t at;
 
-    if (!v->world->mem_probe(v, at, size, flags) ||
+    if (ARG_ADDR(arg) == 2)
+        near &= 0xffff;
+    if (!vcpu_seg_check(v, (enum seg)(ARG_SECOND(arg) >> 2), near, size, flags,
+                        &at) ||
+        !v->world->mem_probe(v, at, size, flags) ||
         !v->world->mem_read(v, at, &word, size, vcpu_mem_user(v)))
         return vcpu_deliver_fault(v);
     v->eflags_arith &= ~EFL_CF;

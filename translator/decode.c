@@ -143,6 +143,8 @@ static void take_operands(struct insn *insn, const ZydisDecodedInstruction *z,
             take_memory(insn, z, o);
         if (o->type != ZYDIS_OPERAND_TYPE_REGISTER)
             continue;
+        if (ZydisRegisterGetClass(o->reg.value) == ZYDIS_REGCLASS_MMX)
+            insn->fpu_waits = true;
         if (o->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG)
             insn->reg_kind = kind_of(o->reg.value);
         else if (o->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
@@ -203,6 +205,16 @@ static void take_encoding(struct insn *insn, const ZydisDecodedInstruction *z,
         insn->imm2 = (uint32_t)z->raw.imm[1].value.u;
         insn->rel = (int32_t)z->raw.imm[0].value.s;
     }
+}
+
+/* x87 instructions with a memory operand, but for fnstenv, fnstcw, fnsave and
+ * fnstsw (SDM 1 8.6). */
+static bool x87_waits(const struct insn *insn)
+{
+    unsigned op = insn->enc.opcode;
+
+    return insn->has_mem && insn->enc.map == 0 && (op & 0xf8) == 0xd8 &&
+           !((op == 0xd9 || op == 0xdd) && (insn->enc.reg & 6) == 6);
 }
 
 static void take_flags(struct insn *insn, const ZydisDecodedInstruction *z)
@@ -268,6 +280,7 @@ enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
     if (z.operand_width == 8)
         insn->opsize = insn->enc.opsize ? 2 : 4;
     take_encoding(insn, &z, bytes);
+    insn->fpu_waits |= x87_waits(insn);
     take_flags(insn, &z);
     insn->rule = rule_for(insn, &z, model);
     return DECODE_OK;

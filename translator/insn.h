@@ -120,6 +120,7 @@ struct insn {
     uint8_t opcode_reg; /* guest register in the opcode byte's low bits */
     uint8_t reg_kind, rm_kind, opcode_reg_kind;
     bool has_mem, mem_read, mem_write, mem_agen;
+    bool fpu_waits;        /* raises a pending x87 exception before all else */
     struct guest_mem mem;
     uint16_t mem_len;
     uint8_t opsize;   /* 2 or 4: effective operand size */

@@ -256,12 +256,10 @@ static void emit_bittest(struct context *c, const struct insn *insn)
         emit_ident(c, insn);
         return;
     }
-    access_linear(c, &insn->mem, insn->opsize,
-                  insn->mem_write ? MEM_WRITE : MEM_READ);
-    emit_mov_rr32(&c->e, HOST_ADD, HOST_ADDR);
-    emit_call_id(
-        c, insn, CALLOUT_ID_bit_test,
-        ARG_MAKE(insn->enc.reg, insn->opsize, insn->enc.opcode >> 3 & 3));
+    access_offset(c, &insn->mem, HOST_ADD);
+    emit_call_id(c, insn, CALLOUT_ID_bit_test,
+                 ARG_MAKE(insn->enc.reg, insn->opsize | insn->addrsize << 4,
+                          (insn->enc.opcode >> 3 & 3) | insn->mem.seg << 2));
 }
 
 static void emit_class(struct context *c, const struct insn *insn)
