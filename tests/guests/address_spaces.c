@@ -106,12 +106,40 @@ static void kernel_changes(void)
     check_tally("an_edit_of_a_shared_kernel_table_is_seen_in_every_space", &t);
 }
 
+/* The kernel touches the current space's user page right after a switch. */
+static void kernel_touches(const char *name)
+{
+    struct tally t = {0};
+
+    for (u32 n = 0; n < 120; n++) {
+        u32 i = n * 7 % SPACES;
+
+        PEEK32(data[i] + 64) = n;
+        write_cr3((u32)directories[i]);
+        tally_eq(&t, "read", i, PEEK32(VA + 64), n);
+        PEEK32(VA + 68) = n + 1;
+        tally_eq(&t, "written", i, PEEK32(data[i] + 68), n + 1);
+    }
+    check_tally(name, &t);
+}
+
+/* Kernel pages global, as kernels have them; user pages are not. */
+static void make_global(void)
+{
+    for (u32 va = 0; va < 32 << 20; va += 4096)
+        PEEK32(pte_of(va)) |= PTE_G;
+    write_cr4(read_cr4() | CR4_PGE);
+}
+
 void guest_main(void)
 {
     paging_on();
     for (u32 i = 0; i < SPACES; i++)
         build(i, i + 1);
     round_robin();
+    kernel_touches("the_kernel_sees_the_user_page_of_the_current_space");
+    make_global();
+    kernel_touches("with_global_kernel_pages_too");
     random_order();
     rebirth();
     kernel_changes();

@@ -105,7 +105,10 @@ def first_difference(outputs):
 
 
 def try_guest(guest, machines, args):
-    """Runs one guest everywhere; returns (name, complaint lines)."""
+    """Runs one guest everywhere; returns (name, complaint lines).
+
+    The lines are None for a guest that none of the machines is meant to run.
+    """
     name, options = guest
     image = pathlib.Path(args.dir) / f"{name}.elf"
     if not image.exists():
@@ -123,8 +126,10 @@ def try_guest(guest, machines, args):
                   for line in complaints(options, status, out, err)]
         if args.verbose:
             sys.stdout.write(out)
+    if not outputs:
+        return name, None
     if not found and "hardware_only" not in options:
-        difference = first_difference(outputs) if outputs else None
+        difference = first_difference(outputs)
         found += [difference] if difference else []
     return name, found
 
@@ -166,6 +171,9 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for name, found in pool.map(
                 lambda g: try_guest(g, machines, args), guests):
+            if found is None:
+                print(f"skip {name}")
+                continue
             print(f"{'FAIL' if found else 'ok'} {name}")
             for line in found:
                 print(f"    {line}")

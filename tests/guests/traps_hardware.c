@@ -113,6 +113,20 @@ static void descriptors(void)
              (u32)(gdt[SEL_FREE / 8] >> 40) & 0xff, 0x9b);
 }
 
+/* Ring 3 to ring 1 over a stack segment that is not present. */
+static void absent_stack(void)
+{
+    CPU(c);
+
+    gdt_set(SEL_FREE, descriptor(0, 0xfffff, 0xbb, 0xc));
+    gdt_set(SEL_FREE + 8, descriptor(0, 0xfffff, 0x33, 0xc));
+    tss.ss1 = (SEL_FREE + 8) | 1;
+    tss.esp1 = SNIPPET_STACK_TOP;
+    idt_set(0x78, SNIPPET("ud2"), SEL_FREE | 1, 0xee);
+    check_precise("a_not_present_stack_segment_in_the_tss_raises_ss", run_user,
+                  &c, USER_SNIPPET("int $0x78"), 0, EXC_SS, SEL_FREE + 8);
+}
+
 static void general_detect(void)
 {
     CPU(c);
@@ -133,6 +147,7 @@ void guest_main(void)
     opcodes();
     control_registers();
     descriptors();
+    absent_stack();
     general_detect();
     user_stack();
 }

@@ -142,6 +142,8 @@ void runtime_init(void)
         u32 base;
     } __attribute__((packed)) table;
 
+    /* Firmware may have left the timer running: no interrupt comes unasked. */
+    pic_mask(0);
     /* An absent port reads as all ones. */
     serial_present = inb(0x3fd) != 0xff;
     gdt_set(SEL_KCODE, descriptor(0, 0xfffff, 0x9b, 0xc));
