@@ -117,6 +117,8 @@ struct jump_entry {
 #define JUMP_CACHE_ENTRIES 65536u
 void codecache_jump_set(struct codecache *cc, uint64_t context, uint32_t eip,
                         const struct tu *tu);
+/* Forgets every entry. */
+void codecache_jump_clear(struct codecache *cc);
 uint64_t codecache_jump_cache(const struct codecache *cc);
 
 /* Executable address of offset 0. */

@@ -133,8 +133,7 @@ void codecache_flush(struct codecache *cc)
     }
     for (unsigned i = 0; i < 1u << HASH_BITS; i++)
         cc->hash[i] = 0;
-    for (unsigned i = 0; i < JUMP_CACHE_ENTRIES; i++)
-        cc->jumps[i].not_key = 0;
+    codecache_jump_clear(cc);
     cc->used = cc->stubs;
     cc->tu_count = 1;
     cc->side_count = 0;

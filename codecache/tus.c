@@ -207,6 +207,12 @@ void codecache_jump_set(struct codecache *cc, uint64_t context, uint32_t eip,
     e->host = codecache_entry(cc, tu);
 }
 
+void codecache_jump_clear(struct codecache *cc)
+{
+    for (unsigned i = 0; i < JUMP_CACHE_ENTRIES; i++)
+        cc->jumps[i].not_key = 0;
+}
+
 uint64_t codecache_jump_cache(const struct codecache *cc)
 {
     return (uint64_t)(uintptr_t)cc->jumps;

@@ -34,6 +34,7 @@ struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
  * machine (the engine must exist when the guest runs, not before). */
 void engine_bt_code_written(void *opaque, gpa_t gpa, unsigned len);
 void engine_bt_exec_mapping_changed(void *opaque, bool user);
+void engine_bt_identities_restart(void *opaque);
 
 /* For the crash report: the guest's eip, the TU and the guest's frames (by its
  * ebp chain) to stderr. Nothing if no bt engine is there. */

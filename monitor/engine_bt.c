@@ -46,6 +46,18 @@ void engine_bt_exec_mapping_changed(void *opaque, bool user)
     bt->v->mode_dirty = true;
 }
 
+void engine_bt_identities_restart(void *opaque)
+{
+    struct engine_bt *bt = opaque;
+
+    codecache_jump_clear(bt->cc);
+    codecache_unlink_cross_page(bt->cc);
+    for (unsigned i = 0; i < ARRAY_SIZE(bt->code_segments); i++)
+        bt->code_segments[i].id = 0;
+    bt->reset_stack = true;
+    bt->v->mode_dirty = true;
+}
+
 static void trace_frame(void *opaque, gfn_t gfn, bool on)
 {
     struct engine_bt *bt = opaque;

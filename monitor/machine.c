@@ -195,6 +195,7 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
     const struct machine_options *o = m->options;
     struct device_config config = {
         .ram_size = o->ram_size,
+        .apic_khz = cpu_model_bus_khz(),
         .monitor = o->monitor,
         .debugcon = o->debugcon,
         .debugcon_port = o->debugcon_port,

@@ -174,6 +174,14 @@ static void world_exec_mapping_changed(void *opaque, bool user)
         engine_bt_exec_mapping_changed(world->engine, user);
 }
 
+static void world_identities_restart(void *opaque)
+{
+    struct world *world = opaque;
+
+    if (world->engine)
+        engine_bt_identities_restart(world->engine);
+}
+
 void world_init(struct world *world, struct vcpu *vcpu,
                 struct device_set *devices)
 {
@@ -203,6 +211,7 @@ struct mmu_events world_mmu_events(struct world *world)
     return (struct mmu_events){
         .code_written = world_code_written,
         .exec_mapping_changed = world_exec_mapping_changed,
+        .identities_restart = world_identities_restart,
         .mmio_read = world_mmio_read,
         .mmio_write = world_mmio_write,
         .opaque = world,

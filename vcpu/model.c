@@ -432,11 +432,18 @@ static struct cpuid_leaf cache_leaf(uint32_t subleaf)
         7u << 22 | 63, cache[subleaf].sets - 1u, 0};
 }
 
-/* The TSC's rate, as a "crystal" times a ratio: with a small crystal the
- * product stays below 2^32, in which some guests compute. */
+uint32_t cpu_model_bus_khz(void)
+{
+    uint32_t khz = host_tsc_khz();
+
+    return khz ? khz : 1000000;
+}
+
+/* The TSC's rate as a "crystal" times a ratio. Guests take the crystal to be
+ * the clock of the local APIC's timer too, so both run at the TSC's rate; with
+ * a ratio of 1 no product exceeds the 32 bits in which some compute. */
 static struct cpuid_leaf tsc_leaf(const struct cpu_model *m, uint32_t leaf)
 {
-    const uint32_t crystal_khz = 500;
     uint32_t khz = m->feat_1_edx & CPUID_1D_TSC ? host_tsc_khz() : 0;
     uint32_t mhz = (khz + 500) / 1000;
 
@@ -444,7 +451,7 @@ static struct cpuid_leaf tsc_leaf(const struct cpu_model *m, uint32_t leaf)
         return (struct cpuid_leaf){0, 0, 0, 0};
     if (leaf == 0x16)
         return (struct cpuid_leaf){mhz, mhz, 100, 0};
-    return (struct cpuid_leaf){crystal_khz, khz, crystal_khz * 1000, 0};
+    return (struct cpuid_leaf){1, 1, khz * 1000, 0};
 }
 
 static struct cpuid_leaf basic_leaf(const struct cpu_model *m, uint32_t leaf,

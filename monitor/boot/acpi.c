@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The ACPI tables (ACPI 6.4 chapter 5) of a machine with PIIX4 power
- * management and two 8259s: RSDP, RSDT, FADT, FACS, and the DSDT compiled from
- * dsdt.asl. There is no MADT: a machine without APICs has none.
+ * management, a local and an I/O APIC beside two 8259s: RSDP, RSDT, FADT, FACS,
+ * MADT, and the DSDT compiled from dsdt.asl.
  *
  * The tables lie in reserved memory below 1 MiB, where a guest searches for
  * the RSDP anyway; a checksum makes the bytes of each sum up to 0.
@@ -19,6 +19,8 @@
 #define RESET_CONTROL   0xcf9u /* of the PIIX */
 #define RESET_HARD      0x0e
 #define SCI_IRQ         9
+#define LAPIC_BASE      0xfee00000u
+#define IOAPIC_BASE     0xfec00000u
 #define SMI_COMMAND     0xb2u
 #define SMI_ACPI_ON     0xf1
 #define SMI_ACPI_OFF    0xf0
@@ -170,13 +172,54 @@ static uint32_t write_fadt(struct writer *w, uint32_t facs, uint32_t dsdt)
     return address;
 }
 
-static uint32_t write_rsdt(struct writer *w, uint32_t fadt)
+/* The interrupt controllers (ACPI 6.4 5.2.12): one processor, one I/O APIC with
+ * the ISA interrupts on the pins of the same number but for the timer's, the
+ * SCI and the PCI interrupts level-triggered and active high. */
+static uint32_t write_madt(struct writer *w)
 {
-    uint32_t address = take(w, HEADER_SIZE + 4);
+    static const struct {
+        uint8_t irq, pin, flags;
+    } overrides[] = {
+        {0, 2, 0x0}, {5, 5, 0xd}, {9, 9, 0xd}, {10, 10, 0xd}, {11, 11, 0xd}};
+    const uint32_t size =
+        HEADER_SIZE + 8 + 8 + 12 + 6 + 10 * (uint32_t)(sizeof(overrides) / 3);
+    uint32_t address = take(w, size);
+    uint8_t *madt = w->ram + address, *p = madt + HEADER_SIZE;
+
+    put32(p, LAPIC_BASE);
+    put32(p + 4, 1); /* there are 8259s too */
+    p += 8;
+    p[0] = 0; /* processor local APIC: number 0, ID 0, enabled */
+    p[1] = 8;
+    put32(p + 4, 1);
+    p += 8;
+    p[0] = 1; /* I/O APIC: ID 0, interrupts from 0 on */
+    p[1] = 12;
+    put32(p + 4, IOAPIC_BASE);
+    p += 12;
+    for (unsigned i = 0; i < sizeof(overrides) / 3; i++, p += 10) {
+        p[0] = 2; /* interrupt source override */
+        p[1] = 10;
+        p[3] = overrides[i].irq;
+        put32(p + 4, overrides[i].pin);
+        put16(p + 8, overrides[i].flags);
+    }
+    p[0] = 4; /* local APIC NMI: all processors, LINT1 */
+    p[1] = 6;
+    p[2] = 0xff;
+    p[5] = 1;
+    put_header(madt, "APIC", size, 1);
+    return address;
+}
+
+static uint32_t write_rsdt(struct writer *w, uint32_t fadt, uint32_t madt)
+{
+    uint32_t address = take(w, HEADER_SIZE + 8);
     uint8_t *rsdt = w->ram + address;
 
     put32(rsdt + HEADER_SIZE, fadt);
-    put_header(rsdt, "RSDT", HEADER_SIZE + 4, 1);
+    put32(rsdt + HEADER_SIZE + 4, madt);
+    put_header(rsdt, "RSDT", HEADER_SIZE + 8, 1);
     return address;
 }
 
@@ -187,7 +230,8 @@ void acpi_write(uint8_t *ram)
     uint32_t facs = write_facs(&w);
     uint32_t dsdt = write_dsdt(&w);
     uint32_t fadt = write_fadt(&w, facs, dsdt);
-    uint32_t rsdt = write_rsdt(&w, fadt);
+    uint32_t madt = write_madt(&w);
+    uint32_t rsdt = write_rsdt(&w, fadt, madt);
 
     _Static_assert(sizeof(dsdt_aml) < BOOT_ACPI_END - BOOT_ACPI_BASE - 1024,
                    "the tables fit");

@@ -16,6 +16,8 @@
 #include "monitor/devices/i8237.h"
 #include "monitor/devices/i8254.h"
 #include "monitor/devices/i8259.h"
+#include "monitor/devices/ioapic.h"
+#include "monitor/devices/lapic.h"
 #include "monitor/devices/mc146818.h"
 #include "monitor/devices/pci_host.h"
 #include "monitor/devices/piix4_pm.h"
@@ -102,6 +104,37 @@ static void on_intr(void *opaque, bool level)
         w->config.intr(w->config.intr_opaque, level);
 }
 
+/* The 8259s' output is the local APIC's LINT0. */
+static void on_extint(void *opaque, bool level)
+{
+    struct wiring *w = opaque;
+
+    lapic_set_extint(w->set->lapic, level);
+}
+
+static void on_eoi(void *opaque, uint8_t vector)
+{
+    struct wiring *w = opaque;
+
+    ioapic_eoi(w->set->ioapic, vector);
+}
+
+/* An ISA interrupt goes to both controllers; IRQ0 is pin 2 of the I/O APIC,
+ * as the MADT says (the 8259s' cascade takes input 2). */
+static void set_isa_irq(void *controller, unsigned line, bool level)
+{
+    struct wiring *w = controller;
+    const struct irq pic = i8259_irq(w->set->pic, line);
+
+    irq_set(&pic, level);
+    ioapic_set(w->set->ioapic, line == 0 ? 2 : line, level);
+}
+
+static struct irq isa_irq(struct wiring *w, unsigned line)
+{
+    return (struct irq){set_isa_irq, w, line};
+}
+
 static void set_shared_irq(void *controller, unsigned line, bool level)
 {
     struct shared_irq *irq = controller;
@@ -129,17 +162,19 @@ static void create_chips(struct device_set *set, struct wiring *w)
 {
     const struct device_config *config = &w->config;
     struct bus *bus = set->bus;
+    const struct lapic_wiring lapic = {on_intr, on_eoi, w, config->apic_khz};
 
-    set->pic = i8259_create(bus, on_intr, w);
-    set->pit = i8254_create(bus, i8259_irq(set->pic, 0));
-    set->rtc = mc146818_create(bus, i8259_irq(set->pic, 8), config->ram_size,
+    set->lapic = lapic_create(bus, &lapic);
+    set->ioapic = ioapic_create(bus, set->lapic);
+    set->pic = i8259_create(bus, on_extint, w);
+    set->pit = i8254_create(bus, isa_irq(w, 0));
+    set->rtc = mc146818_create(bus, isa_irq(w, 8), config->ram_size,
                                time_of_day(config->rtc_localtime));
-    set->kbc = i8042_create(bus, i8259_irq(set->pic, 1),
-                            i8259_irq(set->pic, 12), on_reset, w);
+    set->kbc = i8042_create(bus, isa_irq(w, 1), isa_irq(w, 12), on_reset, w);
     set->pci = pci_host_create(bus, on_reset, w);
     if (!config->no_acpi)
-        set->pm = piix4_pm_create(bus, set->pci, i8259_irq(set->pic, 9),
-                                  on_power_off, w);
+        set->pm =
+            piix4_pm_create(bus, set->pci, isa_irq(w, 9), on_power_off, w);
     set->dma = i8237_create(bus);
     set->debug = debug_ports_create(bus);
 }
@@ -259,8 +294,8 @@ static bool create_debug_exit(struct device_set *set, char *why,
 static bool create_all(struct device_set *set, char *why, size_t why_size)
 {
     create_chips(set, set->wiring);
-    set->wiring->serial_irq[0].to = i8259_irq(set->pic, 4);
-    set->wiring->serial_irq[1].to = i8259_irq(set->pic, 3);
+    set->wiring->serial_irq[0].to = isa_irq(set->wiring, 4);
+    set->wiring->serial_irq[1].to = isa_irq(set->wiring, 3);
     chardev_set_quit(on_quit, set->wiring);
     for (unsigned i = 0; i < DEVICES_SERIAL_PORTS; i++) {
         if (!create_serial(set, i, why, why_size))
@@ -309,6 +344,8 @@ static void firmware_setup(struct bus *bus)
 
 void devices_reset(struct device_set *set)
 {
+    lapic_reset(set->lapic);
+    ioapic_reset(set->ioapic);
     i8259_reset(set->pic);
     i8254_reset(set->pit);
     mc146818_reset(set->rtc);
@@ -345,6 +382,8 @@ void devices_destroy(struct device_set *set)
     mc146818_destroy(set->rtc);
     i8254_destroy(set->pit);
     i8259_destroy(set->pic);
+    ioapic_destroy(set->ioapic);
+    lapic_destroy(set->lapic);
     bus_destroy(set->bus);
     free(set->wiring);
     *set = (struct device_set){0};
@@ -352,7 +391,9 @@ void devices_destroy(struct device_set *set)
 
 int devices_intr_ack(struct device_set *set)
 {
-    return set->wiring->intr ? i8259_ack(set->pic) : -1;
+    int vector = set->wiring->intr ? lapic_ack(set->lapic) : -1;
+
+    return vector == LAPIC_EXTINT ? i8259_ack(set->pic) : vector;
 }
 
 void devices_power_button(struct device_set *set)

@@ -37,6 +37,7 @@ struct device_config {
     uint16_t debug_exit_port; /* 0: 0x501 */
     unsigned debug_exit_size; /* 0: 2 bytes */
     bool no_acpi;             /* no PM block at 0x600 and no PIIX4 function */
+    uint32_t apic_khz;        /* clock of the local APIC's timer */
     bool rtc_localtime;       /* -rtc base=localtime */
 
     /* The interrupt controller's INTR output changed. */
@@ -55,6 +56,8 @@ struct device_config {
 
 struct device_set {
     struct bus *bus;
+    struct lapic *lapic;
+    struct ioapic *ioapic;
     struct i8259 *pic;
     struct i8254 *pit;
     struct mc146818 *rtc;
