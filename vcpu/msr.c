@@ -39,12 +39,15 @@ enum msr {
     MSR_TSC_AUX = 0xc0000103,
 };
 
-#define MTRR_CAP        0x508u /* 8 variable ranges, fixed ranges, WC */
-#define MTRR_DEF_KNOWN  0xcffu
-#define MTRR_MASK_VALID 0x800u
-#define MC_BANKS        ARRAY_SIZE(((struct vcpu *)0)->mc_ctl)
-#define MCG_CTL_PRESENT 0x100u
-#define PHYS_MASK       ((1ull << CPU_MODEL_PHYS_BITS) - 1)
+#define APIC_BASE_ENABLE 0x800u
+/* with x2APIC mode, which is not there */
+#define APIC_BASE_RESERVED 0x6ffu
+#define MTRR_CAP           0x508u /* 8 variable ranges, fixed ranges, WC */
+#define MTRR_DEF_KNOWN     0xcffu
+#define MTRR_MASK_VALID    0x800u
+#define MC_BANKS           ARRAY_SIZE(((struct vcpu *)0)->mc_ctl)
+#define MCG_CTL_PRESENT    0x100u
+#define PHYS_MASK          ((1ull << CPU_MODEL_PHYS_BITS) - 1)
 /* fast strings; the two performance facilities that are not there */
 #define MISC_ENABLE_WRITABLE 0x0001u
 #define UCODE_REVISION       0x219ull
@@ -247,7 +250,8 @@ static bool msr_store(struct vcpu *v, uint32_t msr, uint64_t value)
         v->tsc_aux = value;
         return true;
     case MSR_APIC_BASE:
-        if (!has(m->feat_1_edx, CPUID_1D_APIC))
+        if (!has(m->feat_1_edx, CPUID_1D_APIC) ||
+            (value & (APIC_BASE_RESERVED | ~PHYS_MASK)))
             return false;
         v->apic_base = value;
         return true;
@@ -368,6 +372,8 @@ enum callout_result callout_cpuid(struct vcpu *v, uint32_t arg, uint32_t lin)
 
     (void)arg;
     (void)lin;
+    if (v->gpr[GPR_EAX] == 1 && !(v->apic_base & APIC_BASE_ENABLE))
+        leaf.edx &= ~CPUID_1D_APIC; /* SDM 3A 10.4.3 */
     v->gpr[GPR_EAX] = leaf.eax;
     v->gpr[GPR_EBX] = leaf.ebx;
     v->gpr[GPR_ECX] = leaf.ecx;

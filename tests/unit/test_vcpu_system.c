@@ -548,7 +548,7 @@ START_TEST(reserved_msr_values_are_gp)
     } cases[] = {{0x277, 0x02}, {0x2ff, 0x1000},     {0x2ff, 7},
                  {0x200, 7},    {0x201, 0x100},      {0x250, 2},
                  {0xfe, 0},     {0xc0000080, 0x100}, {0x10a, 0},
-                 {0x1234, 0},   {0x1b, 0xfee00900},  {0x401, 1},
+                 {0x1234, 0},   {0x1b, 0xfee00d00},  {0x401, 1},
                  {0x410, 0},    {0x17b, 5}};
     uint64_t value;
 
@@ -610,7 +610,6 @@ START_TEST(cpuid_of_max_is_one_that_needs_no_mitigation)
     leaf = cpuid(1, 0);
     ck_assert_uint_eq(leaf.eax >> 8 & 15, 6);
     ck_assert_uint_eq((leaf.eax >> 12 & 0xf0) | (leaf.eax >> 4 & 15), 28);
-    ck_assert_uint_eq(leaf.edx & (1u << 9), 0);  /* no local APIC */
     ck_assert_uint_eq(leaf.ecx & (1u << 28), 0); /* no AVX */
     ck_assert_uint_eq(leaf.edx & 0x07008870, 0x07008870);
     ck_assert_uint_eq(leaf.ecx >> 31, 1);
@@ -621,15 +620,19 @@ START_TEST(cpuid_of_max_is_one_that_needs_no_mitigation)
     ck_assert_str_eq(brand, mock.model.brand);
     ck_assert_uint_eq(cpuid(0x80000001, 0).edx & (1u << 20), 1u << 20);
     ck_assert_uint_eq(cpuid(0x80000008, 0).eax & 0xff, CPU_MODEL_PHYS_BITS);
-    leaf = cpuid(0x15, 0); /* 1 kHz exact, in 32 bits */
-    ck_assert_uint_eq(leaf.ebx, host_tsc_khz());
-    if (leaf.ebx)
+    leaf = cpuid(0x15, 0); /* exact to 1 kHz, in 32 bits */
+    if (leaf.eax)
         ck_assert_uint_eq(leaf.ecx / 1000 * leaf.ebx / leaf.eax,
                           host_tsc_khz());
+    ck_assert_uint_eq(!!leaf.eax, !!host_tsc_khz());
     ck_assert_uint_eq(cpuid(0x80000007, 0).edx >> 8 & 1, host_tsc_invariant());
     CPU->gpr[GPR_EAX] = 1;
     RUN(cpuid, 0, 0);
     ck_assert_uint_eq(CPU->gpr[GPR_EDX], mock.model.feat_1_edx);
+    CPU->apic_base &= ~0x800ull; /* switched off: not there */
+    CPU->gpr[GPR_EAX] = 1;
+    RUN(cpuid, 0, 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EDX] & CPUID_1D_APIC, 0);
 }
 END_TEST
 
