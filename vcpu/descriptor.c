@@ -151,6 +151,25 @@ static bool push_access_check(struct vcpu *v, const struct stack *s,
                         s->flags & MEM_USER ? size - 1 : 0, len, MEM_WRITE);
 }
 
+/* In the order of the pushes: the first to fault is the one reported. */
+static bool slots_probe(struct vcpu *v, const struct stack *s, unsigned size,
+                        unsigned count)
+{
+    enum mem_flags flags = (enum mem_flags)(MEM_WRITE | s->flags);
+
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t offset = slot_below(s, size, i);
+
+        if (!segment_holds(&s->ss, offset, size))
+            return fault_selector(v, VEC_SS, s->fault_selector);
+        if (!push_access_check(v, s, offset, size, size))
+            return false;
+        if (!v->world->mem_probe(v, s->ss.base + offset, size, flags))
+            return false;
+    }
+    return true;
+}
+
 bool stack_push_probe(struct vcpu *v, const struct stack *s, unsigned size,
                       unsigned count)
 {
@@ -163,19 +182,10 @@ bool stack_push_probe(struct vcpu *v, const struct stack *s, unsigned size,
             return fault_selector(v, VEC_SS, s->fault_selector);
         if (!push_access_check(v, s, low, size, size * count))
             return false;
-        return v->world->mem_probe(v, s->ss.base + low, size * count, flags);
+        if (v->world->mem_probe(v, s->ss.base + low, size * count, flags))
+            return true;
     }
-    for (unsigned i = 0; i < count; i++) {
-        uint32_t offset = slot_below(s, size, i);
-
-        if (!segment_holds(&s->ss, offset, size))
-            return fault_selector(v, VEC_SS, s->fault_selector);
-        if (!push_access_check(v, s, offset, size, size))
-            return false;
-        if (!v->world->mem_probe(v, s->ss.base + offset, size, flags))
-            return false;
-    }
-    return true;
+    return slots_probe(v, s, size, count);
 }
 
 /* values[0] goes to the highest slot. */
@@ -206,7 +216,7 @@ bool stack_push(struct vcpu *v, struct stack *s, unsigned size,
             return false;
         slots_fill(hva ? hva : frame, size, values, count);
         if (!hva && !v->world->mem_write(v, at, frame, size * count, flags))
-            return false;
+            return slots_probe(v, s, size, count);
     } else {
         if (!stack_push_probe(v, s, size, count))
             return false;

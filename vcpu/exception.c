@@ -286,7 +286,7 @@ static bool deliver(struct vcpu *v, const struct event *e)
     bool done;
 
     log_event(INT,
-              "int: v=%02x soft=%d err=%x cpl=%u eip=%04x:%08x esp=%08x "
+              "v=%02x soft=%d err=%x cpl=%u eip=%04x:%08x esp=%08x "
               "efl=%08x cr2=%08x",
               e->vector, e->soft, e->has_error ? e->error : 0, v->cpl,
               v->seg[SEG_CS].selector, e->return_eip, v->gpr[GPR_ESP],
@@ -358,7 +358,7 @@ static enum callout_result deliver_chain(struct vcpu *v, enum fault_class first)
         if (UNLIKELY(round > BENIGN_ROUNDS && second == BENIGN))
             return CALLOUT_DISPATCH;
         if (first == DOUBLE_FAULT && second != BENIGN) {
-            log_event(INT, "int: triple fault eip=%08x", v->eip);
+            log_event(INT, "triple fault eip=%08x", v->eip);
             v->events |= EVENT_TRIPLE_FAULT;
             return CALLOUT_EXIT;
         }

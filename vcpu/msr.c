@@ -308,7 +308,7 @@ enum callout_result callout_rdmsr(struct vcpu *v, uint32_t arg, uint32_t lin)
     if (v->cpl != 0)
         return raise_gp0(v);
     if (!msr_read(v, v->gpr[GPR_ECX], &value)) {
-        log_event(UNIMP, "unimp: rdmsr msr=%x", v->gpr[GPR_ECX]);
+        log_event(UNIMP, "rdmsr msr=%x", v->gpr[GPR_ECX]);
         return raise_gp0(v);
     }
     write_edx_eax(v, value);
@@ -324,7 +324,7 @@ enum callout_result callout_wrmsr(struct vcpu *v, uint32_t arg, uint32_t lin)
     if (v->cpl != 0)
         return raise_gp0(v);
     if (!msr_write(v, v->gpr[GPR_ECX], value)) {
-        log_event(UNIMP, "unimp: wrmsr msr=%x value=%llx", v->gpr[GPR_ECX],
+        log_event(UNIMP, "wrmsr msr=%x value=%llx", v->gpr[GPR_ECX],
                   (unsigned long long)value);
         return raise_gp0(v);
     }

@@ -238,7 +238,7 @@ bool task_switch(struct vcpu *v, uint32_t selector, struct descriptor *d,
         return fault_selector(v, VEC_TS, v->seg[SEG_TR].selector);
     if (!sys_read(v, desc_base(d), tss, is_32 ? TSS32_MIN + 1 : TSS16_MIN + 1))
         return false;
-    log_event(PCALL, "pcall: task switch %04x to %04x reason=%d",
+    log_event(PCALL, "task switch %04x to %04x reason=%d",
               v->seg[SEG_TR].selector, selector & 0xffff, (int)reason);
     if (!save_old(v, d, reason, saved_eip))
         return false;
