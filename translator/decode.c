@@ -127,7 +127,8 @@ static void take_memory(struct insn *insn, const ZydisDecodedInstruction *z,
     insn->mem.addr16 = z->address_width == 16;
     insn->mem.disp =
         o->mem.disp.has_displacement ? (int32_t)o->mem.disp.value : 0;
-    insn->mem_len = (uint16_t)(o->size / 8);
+    /* clflush, clwb: a line, but checked as a byte (SDM 2A CLFLUSH) */
+    insn->mem_len = o->size == 512 ? 1 : (uint16_t)(o->size / 8);
     insn->mem_read = o->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
     insn->mem_write = o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
 }

@@ -110,6 +110,15 @@ static uint32_t far_pointer_arg(struct context *c, const struct insn *insn)
                     segs[insn->rule->form - FORM_FAR_DS]);
 }
 
+/* Those that ring 3 may not execute: their operand does not matter there. */
+static bool refused_to_user(const struct context *c, enum callout_id id)
+{
+    return c->mode & TU_USER &&
+           (id == CALLOUT_ID_lgdt || id == CALLOUT_ID_lidt ||
+            id == CALLOUT_ID_lldt || id == CALLOUT_ID_ltr ||
+            id == CALLOUT_ID_lmsw || id == CALLOUT_ID_invlpg);
+}
+
 static uint32_t callout_arg(struct context *c, const struct insn *insn)
 {
     unsigned id = insn->rule->callout;
@@ -117,6 +126,8 @@ static uint32_t callout_arg(struct context *c, const struct insn *insn)
                   id == CALLOUT_ID_smsw || id == CALLOUT_ID_arpl;
     enum mem_flags flags = stores ? MEM_WRITE : MEM_READ;
 
+    if (refused_to_user(c, id))
+        return ARG_MAKE(0, insn->opsize, 0);
     switch (insn->rule->form) {
     case FORM_IMM8:
         return ARG_MAKE(0, insn->opsize, insn->imm & 0xff);

@@ -215,6 +215,34 @@ static void connect(struct sequence *s, const struct form *f,
         s->reachable = false;
 }
 
+static uint16_t undefined_if_it_faults(const struct form *f)
+{
+    uint16_t what = 0;
+
+    if (f->mmx && (f->memory || f->hidden_base))
+        what |= UNDEFINED_TOP;
+    if (f->memory_size >= 16)
+        what |= UNDEFINED_SEGMENT; /* limit or alignment, either first */
+    switch (f->mnemonic) {
+    case M(PUSHA):
+    case M(PUSHAD):
+    case M(POPA):
+    case M(POPAD):
+    case M(ENTER):
+    case M(FNSTENV):
+    case M(FNSAVE):
+    case M(FLDENV):
+    case M(FRSTOR):
+    case M(FXSAVE):
+    case M(FXRSTOR):
+        what |= UNDEFINED_PARTS;
+        break;
+    default:
+        break;
+    }
+    return what;
+}
+
 /* Must the operand be where prepare() wants it? */
 static bool careful(const struct sequence *s, const struct form *f)
 {
@@ -223,6 +251,8 @@ static bool careful(const struct sequence *s, const struct form *f)
     case M(FNSAVE):
     case M(FXSAVE):
         return true;
+    case M(ARPL): /* needs the right to write, or only if it will write? */
+        return flat_ds(s);
     case M(FST):
     case M(FSTP):
     case M(FIST):
@@ -261,8 +291,7 @@ static bool try_form(struct sequence *s, const struct form *f, uint32_t *used)
         !ZYAN_SUCCESS(
             ZydisDecoderDecodeFull(&decoder, bytes, 15, &z, operands)))
         return false;
-    if (f->mmx && (f->memory || f->hidden_base))
-        s->now.undefined |= UNDEFINED_TOP;
+    s->now.undefined |= undefined_if_it_faults(f);
     emit(s, bytes, z.length);
     s->now.undefined &= FLAGS_ARITH;
     if (s->full)
@@ -319,6 +348,8 @@ static void choose_state(struct sequence *s)
         segment_base(s, SEG_SS, &base);
         c->gpr[ESP] -= base;
     }
+    if (c->gpr[ESP] + 16 < 32) /* the end of a segment: not compared */
+        c->gpr[ESP] -= 64;
     memcpy(s->now.gpr, c->gpr, sizeof(c->gpr));
     s->now.gpr_known = 0xff;
     s->now.stack_good = true;

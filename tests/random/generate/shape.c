@@ -178,6 +178,8 @@ void shape_operand(struct sequence *s, unsigned reg, uint32_t linear,
     }
     o->aimed = segment_base(s, segment, &segment_at);
     offset = linear - (o->aimed ? segment_at : 0);
+    if (offset > 0u - 512)
+        offset -= 512; /* across the end of a segment: not compared */
     /* a 16-bit form may mean ss by its registers: only with an override */
     if (offset < 0x10000 && o->prefix_count && random_percent(r, 60))
         shape_16(s, reg, offset, o);
