@@ -187,13 +187,13 @@ static bool deliver_through_gate(struct vcpu *v, const struct event *e,
 static bool deliver_through_task(struct vcpu *v, const struct event *e,
                                  const struct descriptor *gate)
 {
-    uint32_t old_flags = v->eflags_sys, old_task = v->seg[SEG_TR].selector;
+    uint32_t old_flags = v->eflags_sys;
     struct stack stack;
 
     if (e->resume)
         v->eflags_sys |= EFL_RF; /* saved in the old TSS */
     if (!task_gate_switch(v, gate, TASK_INT, e->return_eip)) {
-        if (v->seg[SEG_TR].selector == old_task)
+        if (v->eflags_sys == (old_flags | EFL_RF))
             v->eflags_sys = old_flags; /* nothing was switched */
         return false;
     }

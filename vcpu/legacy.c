@@ -203,6 +203,8 @@ enum callout_result callout_enter(struct vcpu *v, uint32_t arg, uint32_t lin)
 
     frame = (stack.esp & ~mask) | ((stack.esp - size) & mask);
     values[n++] = v->gpr[GPR_EBP];
+    if (!stack_push_probe(v, &stack, size, 1)) /* pushed before the reads */
+        return vcpu_deliver_fault(v);
     for (unsigned i = 1; i < level; i++)
         if (!display_read(v, size, i, &values[n++]))
             return vcpu_deliver_fault(v);

@@ -103,9 +103,13 @@ static uint32_t alignment_mask(unsigned len)
 {
     switch (len) {
     case 2:
+    case 14: /* the x87 environment and state, 16-bit form */
+    case 94:
         return 1;
     case 4:
-    case 6: /* m16:32 */
+    case 6:  /* m16:32 */
+    case 28: /* the same, 32-bit form */
+    case 108:
         return 3;
     case 8:
     case 10: /* double extended */
@@ -174,7 +178,8 @@ bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
                     enum mem_flags flags, gva_t *lin)
 {
     return segment_check(v, s, offset, len, flags, lin) &&
-           access_check(v, *lin, alignment_mask(len), len, flags);
+           access_check(v, *lin, flags & MEM_BY_WORDS ? 1 : alignment_mask(len),
+                        len, flags);
 }
 
 void segment_set(struct vcpu *v, enum seg s, struct segment value)

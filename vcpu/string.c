@@ -22,6 +22,7 @@ struct string_op {
     enum seg source;
     unsigned rep;
     bool uses_source, uses_dest, compares;
+    bool report;   /* the run's stores must be told to the MMU */
     uint16_t port; /* ins, outs */
 };
 
@@ -79,16 +80,19 @@ static gva_t run_low(const struct vcpu *v, const struct string_op *op,
 }
 
 /* Host address of the run's first element (the highest if DF); NULL: no plain
- * RAM, or a fault that the element way will find again. */
-static uint8_t *run_pointer(struct vcpu *v, const struct string_op *op,
-                            enum seg seg, uint32_t offset, uint32_t n,
-                            enum mem_flags flags)
+ * RAM, or a fault that the element way will find again. What the soft TLB lets
+ * be written nobody wants to hear of. */
+static uint8_t *run_pointer(struct vcpu *v, struct string_op *op, enum seg seg,
+                            uint32_t offset, uint32_t n, enum mem_flags flags)
 {
     uint32_t size = n * op->size;
-    unsigned len;
-    uint8_t *p = v->world->mem_page(v, run_low(v, op, seg, offset, n), size,
-                                    &len, flags);
+    gva_t low = run_low(v, op, seg, offset, n);
+    uint8_t *p = soft_tlb_hit(v, low, size, flags);
+    unsigned len = size;
 
+    op->report = !p;
+    if (!p)
+        p = v->world->mem_page(v, low, size, &len, flags);
     if (!p || len < size)
         return NULL;
     return op->down ? p + size - op->size : p;
@@ -139,8 +143,9 @@ static uint32_t movs_run(struct vcpu *v, struct string_op *op, uint32_t count)
                          : "+S"(from), "+D"(to), "+c"(left)
                          : [down] "q"(op->down)
                          : "memory", "cc");
-    v->world->mem_written(v, run_low(v, op, SEG_ES, to_offset, n),
-                          n * op->size);
+    if (op->report)
+        v->world->mem_written(v, run_low(v, op, SEG_ES, to_offset, n),
+                              n * op->size);
     return n;
 }
 
@@ -173,7 +178,9 @@ static uint32_t stos_run(struct vcpu *v, struct string_op *op, uint32_t count)
                          : "+D"(to), "+c"(left)
                          : "a"(value), [down] "q"(op->down)
                          : "memory", "cc");
-    v->world->mem_written(v, run_low(v, op, SEG_ES, offset, n), n * op->size);
+    if (op->report)
+        v->world->mem_written(v, run_low(v, op, SEG_ES, offset, n),
+                              n * op->size);
     return n;
 }
 
@@ -299,11 +306,27 @@ static uint32_t scas_run(struct vcpu *v, struct string_op *op, uint32_t count)
 }
 
 /* --- single elements ----------------------------------------------------- */
+/* Host address of an element that needs no check at all, else NULL. */
+static void *element_hit(struct vcpu *v, const struct string_op *op,
+                         enum seg seg, unsigned reg, enum mem_flags flags)
+{
+    if (!v->seg_simple[seg] || seg == SEG_CS || (v->dr[7] & DR7_ENABLES) ||
+        vcpu_alignment_checked(v))
+        return NULL;
+    return soft_tlb_hit(v, v->seg[seg].base + index_get(v, op, reg), op->size,
+                        flags);
+}
+
 static bool element_read(struct vcpu *v, const struct string_op *op,
                          enum seg seg, unsigned reg, uint32_t *value)
 {
+    const void *hit = element_hit(v, op, seg, reg, read_flags(v));
     gva_t lin;
 
+    if (LIKELY(hit)) {
+        *value = bytes_get(hit, op->size);
+        return true;
+    }
     *value = 0;
     return vcpu_seg_check(v, seg, index_get(v, op, reg), op->size, MEM_READ,
                           &lin) &&
@@ -313,8 +336,13 @@ static bool element_read(struct vcpu *v, const struct string_op *op,
 static bool element_write(struct vcpu *v, const struct string_op *op,
                           uint32_t value)
 {
+    void *hit = element_hit(v, op, SEG_ES, GPR_EDI, write_flags(v));
     gva_t lin;
 
+    if (LIKELY(hit)) {
+        bytes_put(hit, op->size, value);
+        return true;
+    }
     return vcpu_seg_check(v, SEG_ES, index_get(v, op, GPR_EDI), op->size,
                           MEM_WRITE, &lin) &&
            v->world->mem_write(v, lin, &value, op->size, write_flags(v));

@@ -2,7 +2,7 @@
 /*
  * The virtual CPU: reset, mode, exceptions, interrupts, descriptor loads.
  *
- * Law: check, then commit. A function that raises a guest fault has changed
+ * Law (invariant P3): check, then commit. A function that raises a guest fault has changed
  * no guest-visible state (but A/D bits and what the manual says stays).
  * Nothing here uses FPU or vector registers, libc's memcpy included.
  */
