@@ -2,8 +2,8 @@
 /*
  * Chains: direct jumps and calls from one TU to another. A site is a rel32;
  * unchained it leads to the exit code that its own TU brought along, and
- * undoing a chain leads it back there. Sites of dead TUs are still patched:
- * the private host stack may return into them.
+ * undoing a chain leads it back there (invariant C5). Sites of dead TUs are
+ * still patched: the private host stack may return into them.
  */
 #include "codecache/memory.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Code memory: the double mapping, the transaction, the flush. The one file
- * that decides W^X. Pools are mmapped and sized from the code size, so that
- * nothing here allocates after creation.
+ * that decides W^X (invariant S3). Pools are mmapped and sized from the code
+ * size, so that nothing here allocates after creation.
  */
 #include "codecache/memory.h"
 

@@ -67,7 +67,7 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
 
 /* --- callouts that may rewrite code -------------------------------------- */
 
-/* A string store may kill the TU it runs in: go on in fresh code. */
+/* A store may kill the TU it runs in: go on in fresh code (invariant C2). */
 #define GUARDED_CALLOUTS(X) X(movs) X(stos) X(ins) X(pusha) X(enter) X(fxsave)
 #define X(name)                                                             \
     static enum callout_result guarded_##name(struct vcpu *v, uint32_t arg, \

@@ -3,7 +3,7 @@
  * Host faults of translated code: a signal becomes (guest eip, cause), and
  * either is resolved here (hidden fault) or redirects the code to the stub
  * that delivers the guest's exception (true fault). A fault anywhere else is a
- * bug of ours and ends in a fail stop.
+ * bug of ours and ends in a fail stop (invariant P2).
  *
  * The handler runs on an alternate stack, only ever in front of translated
  * code, so that it may use the MMU and the code cache like a callout does.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns the traces: frames whose writes somebody must hear about. A traced
- * frame is writable in no window and in no soft-TLB entry; both check
- * trace_on when they fill. Removing a trace removes nothing: the next write
- * takes the slow side once more and finds it may be mapped writable.
+ * frame is writable in no window and in no soft-TLB entry (invariant C1); both
+ * check trace_on when they fill. Removing a trace removes nothing: the next
+ * write takes the slow side once more and finds it may be mapped writable.
  */
 #include "shadow-mmu/internal.h"
 

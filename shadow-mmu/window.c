@@ -7,7 +7,8 @@
  * Law: a record says exactly what is mapped, but for ranges waiting in
  * mmu->batch, which is flushed before anything is mapped and before a verb
  * returns. A page is mapped only if space_note has noted its entries, and
- * writable only if its D bit is set and its frame is not traced.
+ * writable only if its D bit is set and its frame is not traced (invariants S4,
+ * C1).
  *
  * mmu->vmas counts host mappings exactly as the kernel merges them: a border
  * lies between two linear pages unless both are unmapped or the second goes on

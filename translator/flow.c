@@ -81,7 +81,8 @@ bool is_transfer(const struct insn *insn)
            insn->rule->class == CLASS_RET;
 }
 
-/* Every cycle of the guest's control flow has one of these in it. */
+/* Every cycle of the guest's control flow has one of these in it (invariant
+ * P6). */
 bool insn_needs_poll(const struct insn *insn)
 {
     switch (insn->rule->class) {

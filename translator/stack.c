@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * push, pop, leave: plain stores and loads; esp moves last (precision), and
+ * push, pop, leave: plain stores and loads; esp moves last (invariant P1), and
  * with lea, so that flags stay.
  */
 #include "translator/context.h"

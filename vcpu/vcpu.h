@@ -2,8 +2,9 @@
 /*
  * The virtual CPU: reset, mode, exceptions, interrupts, descriptor loads.
  *
- * Law (invariant P3): check, then commit. A function that raises a guest fault has changed
- * no guest-visible state (but A/D bits and what the manual says stays).
+ * Law: check, then commit (invariant P3). A function that raises a guest fault
+ * has changed no guest-visible state (but A/D bits and what the manual says
+ * stays).
  * Nothing here uses FPU or vector registers, libc's memcpy included.
  */
 #ifndef RINGFALL_VCPU_VCPU_H
