@@ -105,7 +105,8 @@ static uint32_t far_pointer_arg(struct context *c, const struct insn *insn)
 {
     static const uint8_t segs[] = {SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS};
 
-    linear_to_r9(c, insn, insn->opsize + 2u, MEM_READ);
+    linear_to_r9(c, insn, insn->opsize + 2u,
+                 insn->opsize == 2 ? MEM_READ | MEM_BY_WORDS : MEM_READ);
     return ARG_MAKE(insn->enc.reg, insn->opsize,
                     segs[insn->rule->form - FORM_FAR_DS]);
 }

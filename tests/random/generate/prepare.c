@@ -8,7 +8,6 @@
 
 #define M(name) ZYDIS_MNEMONIC_##name
 
-enum { NOAC = 0 };
 static bool likely(struct sequence *s)
 {
     return random_percent(s->random, 85);
@@ -34,8 +33,10 @@ uint32_t pick_eflags(struct sequence *s)
         flags |= FLAG_DF;
     if (random_percent(r, 20))
         flags |= FLAG_ID;
-    if (random_percent(r, NOAC))
+    if (random_percent(r, 4)) {
         flags |= FLAG_AC;
+        s->alignment_checked = true;
+    }
     if (random_percent(r, 3)) {
         flags |= FLAG_NT;
         s->nested_task = true;
@@ -219,6 +220,18 @@ static bool prepare_save(struct sequence *s, uint32_t *linear, unsigned size)
     return flat_ds(s);
 }
 
+/* Selectors of the host's own must not be met by chance. */
+static bool prepare_far_pointer(struct sequence *s, const struct form *f,
+                                uint32_t *linear)
+{
+    if (!flat_ds(s))
+        return false;
+    if (*linear - DATA_BASE > DATA_SIZE - 8)
+        *linear = DATA_BASE + random_below(s->random, DATA_SIZE - 8);
+    emit_store16(s, *linear + (f->wide ? 2 : 4), pick_selector(s->random));
+    return true;
+}
+
 /*
  * A store whose value raises an unmasked exception does not happen, nor do the
  * faults of its address; whether those come first is left alone here.
@@ -252,6 +265,9 @@ bool prepare(struct sequence *s, const struct form *f, uint32_t *linear)
     case M(BTS):
         prepare_bit_test(s, f);
         return true;
+    case M(PUSH): /* of a segment register: see follow_up() */
+        return (f->map == 0 && (f->opcode & 0xe7) != 0x06) ||
+               !s->alignment_checked;
     case M(POPF):
     case M(POPFD):
         emit_push(s, pick_eflags(s));
@@ -273,9 +289,7 @@ bool prepare(struct sequence *s, const struct form *f, uint32_t *linear)
     case M(LFS):
     case M(LGS):
     case M(LSS):
-        prepare_value(s, *linear + (f->wide ? 2 : 4), pick_selector(s->random),
-                      2);
-        return true;
+        return prepare_far_pointer(s, f, linear);
     case M(LDMXCSR):
         prepare_value(s, *linear, pick_mxcsr(s->random), 4);
         return true;
@@ -314,33 +328,34 @@ bool prepare(struct sequence *s, const struct form *f, uint32_t *linear)
 void follow_up(struct sequence *s, const struct form *f,
                const struct operand *o)
 {
-    unsigned first, last, reg = f->modrm >> 3 & 7;
+    unsigned reg = f->modrm >> 3 & 7;
 
     switch (f->mnemonic) {
     case M(PUSH): /* of a segment register: writes two bytes or four */
         if (f->map == 1 || (f->opcode & 0xe7) == 0x06)
             emit(s, (uint8_t[]){0x66, 0xc7, 0x44, 0x24, 2, 0, 0},
                  f->wide ? 0 : 7);
-        return;
+        break;
     case M(LAR): /* bits 16 to 19 are the processor's choice: movzx */
         if (!f->wide)
             emit(s, (uint8_t[]){0x0f, 0xb7, (uint8_t)(0xc0 | reg << 3 | reg)},
                  3);
-        return;
-    case M(FNSTENV):
-    case M(FNSAVE):
-        first = f->wide ? 6 : 12;
-        last = f->wide ? 10 : 24;
         break;
-    case M(FXSAVE):
+    case M(FNSTENV):
+    case M(FNSAVE): /* eip, cs, operand's address and segment, opcode */
+        if (f->wide)
+            for (unsigned at = 6; at <= 12; at += 2)
+                emit_store16(s, o->linear + at, 0);
+        else
+            for (unsigned at = 12; at <= 24; at += 4)
+                emit_store(s, o->linear + at, 0);
+        break;
+    case M(FXSAVE): /* the same, and MXCSR_MASK */
         emit_store16(s, o->linear + 6, 0);
-        emit_store(s, o->linear + 28, 0);
-        first = 8;
-        last = 20;
+        for (unsigned at = 8; at <= 28; at += at == 20 ? 8 : 4)
+            emit_store(s, o->linear + at, 0);
         break;
     default:
-        return;
+        break;
     }
-    for (unsigned at = first; at <= last; at += 4)
-        emit_store(s, o->linear + at, 0);
 }

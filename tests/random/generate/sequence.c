@@ -83,6 +83,10 @@ static bool acceptable(struct sequence *s, const struct form *f)
 
     if (f->flags_read & s->now.undefined)
         return false;
+    if (f->mnemonic == M(ARPL) && !flat_ds(s))
+        return false;
+    if (f->mnemonic == M(MASKMOVDQU) && s->alignment_checked)
+        return false; /* as for other sixteen-byte operands, below */
     if (stops(f) && s->group + 1 < s->groups)
         return random_percent(r, 10);
     if (f->esp_explicit)
@@ -251,8 +255,14 @@ static bool careful(const struct sequence *s, const struct form *f)
     case M(FNSAVE):
     case M(FXSAVE):
         return true;
+    case M(LDS):
+    case M(LES):
+    case M(LFS):
+    case M(LGS):
+    case M(LSS): /* as prepared */
+        return true;
     case M(ARPL): /* needs the right to write, or only if it will write? */
-        return flat_ds(s);
+        return true;
     case M(FST):
     case M(FSTP):
     case M(FIST):
@@ -260,8 +270,8 @@ static bool careful(const struct sequence *s, const struct form *f)
     case M(FISTTP):
     case M(FBSTP):
         return s->x87_traps;
-    default:
-        return false;
+    default: /* sixteen bytes may be checked for alignment, or exempt */
+        return s->alignment_checked && f->memory_size >= 16 && flat_ds(s);
     }
 }
 
@@ -280,6 +290,8 @@ static bool try_form(struct sequence *s, const struct form *f, uint32_t *used)
                          ZYDIS_STACK_WIDTH_32);
     if (!acceptable(s, f) || !prepare(s, f, &linear) || s->full)
         return false;
+    if (f->memory_size >= 16 && s->alignment_checked)
+        linear &= ~15u;
     if (f->memory && careful(s, f))
         shape_absolute(f->modrm >> 3 & 7, linear, &o);
     else if (f->memory)

@@ -40,7 +40,8 @@ struct sequence {
     unsigned length;  /* bytes of code so far */
     bool reachable;   /* the end of the code so far can be reached by falling */
     bool nested_task; /* NT may be set: iret means something else */
-    bool x87_traps;   /* an x87 exception may be unmasked */
+    bool alignment_checked; /* AC may be set */
+    bool x87_traps;         /* an x87 exception may be unmasked */
     bool full;
 };
 
