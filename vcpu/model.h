@@ -17,14 +17,14 @@ struct cpu_model {
     char name[32];
     char vendor[13];
     char brand[49];
-    uint32_t signature;      /* CPUID.1:EAX */
-    uint32_t feat_1_edx;     /* CPUID.1:EDX */
-    uint32_t feat_1_ecx;     /* CPUID.1:ECX */
-    uint32_t feat_7_ebx;     /* CPUID.7.0:EBX */
-    uint32_t feat_7_ecx;     /* CPUID.7.0:ECX */
-    uint32_t feat_7_edx;     /* CPUID.7.0:EDX */
-    uint32_t feat_81_edx;    /* CPUID.80000001:EDX */
-    uint32_t feat_81_ecx;    /* CPUID.80000001:ECX */
+    uint32_t signature;   /* CPUID.1:EAX */
+    uint32_t feat_1_edx;  /* CPUID.1:EDX */
+    uint32_t feat_1_ecx;  /* CPUID.1:ECX */
+    uint32_t feat_7_ebx;  /* CPUID.7.0:EBX */
+    uint32_t feat_7_ecx;  /* CPUID.7.0:ECX */
+    uint32_t feat_7_edx;  /* CPUID.7.0:EDX */
+    uint32_t feat_81_edx; /* CPUID.80000001:EDX */
+    uint32_t feat_81_ecx; /* CPUID.80000001:ECX */
     uint32_t max_basic, max_extended;
 };
 
@@ -32,29 +32,29 @@ struct cpu_model {
  * PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO,
  * GDS_NO, RFDS_NO (SDM 4 table 2-2). */
 /* MAXPHYADDR: physical address bits above are reserved in PAE entries. */
-#define CPU_MODEL_PHYS_BITS 36
+#define CPU_MODEL_PHYS_BITS         36
 #define CPU_MODEL_ARCH_CAPABILITIES 0x0d10e169ull
 
 /* Feature bits that code outside model.c asks for: CPUID.<leaf><register>. */
-#define CPUID_1D_VME       0x00000002u
-#define CPUID_1D_DE        0x00000004u
-#define CPUID_1D_PSE       0x00000008u
-#define CPUID_1D_TSC       0x00000010u
-#define CPUID_1D_PAE       0x00000040u
-#define CPUID_1D_MCE       0x00000080u
-#define CPUID_1D_APIC      0x00000200u
-#define CPUID_1D_SEP       0x00000800u
-#define CPUID_1D_MTRR      0x00001000u
-#define CPUID_1D_PGE       0x00002000u
-#define CPUID_1D_MCA       0x00004000u
-#define CPUID_1D_PAT       0x00010000u
-#define CPUID_1D_FXSR      0x01000000u
-#define CPUID_1D_SSE       0x02000000u
+#define CPUID_1D_VME        0x00000002u
+#define CPUID_1D_DE         0x00000004u
+#define CPUID_1D_PSE        0x00000008u
+#define CPUID_1D_TSC        0x00000010u
+#define CPUID_1D_PAE        0x00000040u
+#define CPUID_1D_MCE        0x00000080u
+#define CPUID_1D_APIC       0x00000200u
+#define CPUID_1D_SEP        0x00000800u
+#define CPUID_1D_MTRR       0x00001000u
+#define CPUID_1D_PGE        0x00002000u
+#define CPUID_1D_MCA        0x00004000u
+#define CPUID_1D_PAT        0x00010000u
+#define CPUID_1D_FXSR       0x01000000u
+#define CPUID_1D_SSE        0x02000000u
 #define CPUID_7B_TSC_ADJUST 0x00000002u
-#define CPUID_7C_UMIP      0x00000004u
-#define CPUID_7D_ARCH_CAP  0x20000000u
-#define CPUID_81D_NX       0x00100000u
-#define CPUID_81D_RDTSCP   0x08000000u
+#define CPUID_7C_UMIP       0x00000004u
+#define CPUID_7D_ARCH_CAP   0x20000000u
+#define CPUID_81D_NX        0x00100000u
+#define CPUID_81D_RDTSCP    0x08000000u
 
 /* Parses "-cpu NAME[,+feature,-feature...]" ("max" and "qemu32" at least),
  * masked by what the host and the translator can do. Returns true, or false

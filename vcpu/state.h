@@ -18,11 +18,28 @@
 
 #include "base/types.h"
 
-enum gpr { GPR_EAX, GPR_ECX, GPR_EDX, GPR_EBX, GPR_ESP, GPR_EBP, GPR_ESI,
-           GPR_EDI };
+enum gpr {
+    GPR_EAX,
+    GPR_ECX,
+    GPR_EDX,
+    GPR_EBX,
+    GPR_ESP,
+    GPR_EBP,
+    GPR_ESI,
+    GPR_EDI
+};
 
-enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR,
-           SEG_COUNT };
+enum seg {
+    SEG_ES,
+    SEG_CS,
+    SEG_SS,
+    SEG_DS,
+    SEG_FS,
+    SEG_GS,
+    SEG_LDTR,
+    SEG_TR,
+    SEG_COUNT
+};
 
 /* EFLAGS bits (SDM 1 3.4.3). */
 #define EFL_CF   0x00000001u
@@ -44,11 +61,10 @@ enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR,
 #define EFL_VIP  0x00100000u
 #define EFL_ID   0x00200000u
 /* what the host's flags hold for the guest */
-#define EFL_ARITH                                                              \
-    (EFL_CF | EFL_PF | EFL_AF | EFL_ZF | EFL_SF | EFL_OF | EFL_DF)
+#define EFL_ARITH (EFL_CF | EFL_PF | EFL_AF | EFL_ZF | EFL_SF | EFL_OF | EFL_DF)
 /* what eflags_sys holds */
-#define EFL_SYS                                                                \
-    (EFL_TF | EFL_IOPL | EFL_NT | EFL_RF | EFL_VM | EFL_AC | EFL_VIF |         \
+#define EFL_SYS                                                        \
+    (EFL_TF | EFL_IOPL | EFL_NT | EFL_RF | EFL_VM | EFL_AC | EFL_VIF | \
      EFL_VIP | EFL_ID)
 
 #define CR0_PE 0x00000001u
@@ -80,9 +96,27 @@ enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR,
 #define EFER_NXE 0x00000800u
 
 /* Exception vectors (SDM 3A 6.3.1). */
-enum vector { VEC_DE, VEC_DB, VEC_NMI, VEC_BP, VEC_OF, VEC_BR, VEC_UD, VEC_NM,
-              VEC_DF, VEC_CSO, VEC_TS, VEC_NP, VEC_SS, VEC_GP, VEC_PF,
-              VEC_MF = 16, VEC_AC, VEC_MC, VEC_XM };
+enum vector {
+    VEC_DE,
+    VEC_DB,
+    VEC_NMI,
+    VEC_BP,
+    VEC_OF,
+    VEC_BR,
+    VEC_UD,
+    VEC_NM,
+    VEC_DF,
+    VEC_CSO,
+    VEC_TS,
+    VEC_NP,
+    VEC_SS,
+    VEC_GP,
+    VEC_PF,
+    VEC_MF = 16,
+    VEC_AC,
+    VEC_MC,
+    VEC_XM
+};
 
 /* #PF error code bits (SDM 3A 4.7). */
 #define PF_PRESENT  0x01u
@@ -134,10 +168,10 @@ struct soft_tlb_entry {
     uint32_t tag_write;
     uint64_t addend;
 };
-#define SOFT_TLB_BITS    8
-#define SOFT_TLB_ENTRIES (1u << SOFT_TLB_BITS)
-#define SOFT_TLB_NONE    0xffffffffu /* never equals a page number */
-#define SOFT_TLB_TAG(gva) ((gva) >> PAGE_SHIFT)
+#define SOFT_TLB_BITS       8
+#define SOFT_TLB_ENTRIES    (1u << SOFT_TLB_BITS)
+#define SOFT_TLB_NONE       0xffffffffu /* never equals a page number */
+#define SOFT_TLB_TAG(gva)   ((gva) >> PAGE_SHIFT)
 #define SOFT_TLB_INDEX(gva) (((gva) >> PAGE_SHIFT) & (SOFT_TLB_ENTRIES - 1))
 enum tlb_mode { TLB_SUPERVISOR, TLB_USER, TLB_MODES };
 
@@ -152,8 +186,8 @@ enum mem_flags {
     MEM_READ = 0,
     MEM_WRITE = 1,
     MEM_FETCH = 2,
-    MEM_USER = 4, /* access with CPL 3 rights; else supervisor */
-    MEM_NO_READ = 8, /* with MEM_WRITE: a plain store, reads nothing */
+    MEM_USER = 4,      /* access with CPL 3 rights; else supervisor */
+    MEM_NO_READ = 8,   /* with MEM_WRITE: a plain store, reads nothing */
     MEM_BY_WORDS = 16, /* segment checks: aligned if its words are (#AC) */
 };
 
@@ -197,9 +231,9 @@ struct vcpu_world {
 };
 
 enum vcpu_event { /* why the run loop must act; bits of v->events */
-    EVENT_HALT = 1,         /* hlt executed; eip is after it */
-    EVENT_TRIPLE_FAULT = 2, /* shutdown */
-    EVENT_UNIMPLEMENTED = 4,
+                  EVENT_HALT = 1,         /* hlt executed; eip is after it */
+                  EVENT_TRIPLE_FAULT = 2, /* shutdown */
+                  EVENT_UNIMPLEMENTED = 4,
 };
 
 struct vcpu {
@@ -216,7 +250,7 @@ struct vcpu {
     uint64_t host_stack;   /* base of the private host stack in TC */
     uint64_t window;       /* hva of the window for the current CPL */
     uint32_t cr0, cr2, cr3, cr4;
-    uint64_t seg_base[6];  /* copies of seg[].base, zero-extended */
+    uint64_t seg_base[6]; /* copies of seg[].base, zero-extended */
     /* Where generated code finds seg_base[s], or an address that faults if
      * the segment is not a plain 4 GiB one (the engine keeps it). */
     uint64_t seg_base_at[6];
@@ -250,26 +284,26 @@ struct vcpu {
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
     uint64_t tsc_adjust, tsc_aux;
     uint64_t mcg_status, mcg_ctl, mc_ctl[4]; /* machine check */
-    uint32_t event_ext;  /* EXT bit of error codes while delivering an event */
+    uint32_t event_ext; /* EXT bit of error codes while delivering an event */
 
     uint32_t watch_hits; /* DR6 bits of data breakpoints met by this insn */
 
-    uint32_t events;     /* enum vcpu_event bits */
-    uint32_t intr_line;  /* atomic: level of the interrupt controller's INTR */
+    uint32_t events;    /* enum vcpu_event bits */
+    uint32_t intr_line; /* atomic: level of the interrupt controller's INTR */
     bool nmi_pending, nmi_blocked;
-    bool intr_shadow;    /* after sti / mov ss: no interrupt before next_eip */
-    bool fpu_loaded;     /* guest FPU state is in the host's registers */
-    bool mode_dirty;     /* mode bits may have changed: recompute context */
-    bool stack_shadow;   /* after mov ss / pop ss: no single-step trap */
-    bool delivered;      /* an event went to the guest (set, never cleared) */
-    bool code_changed;   /* translated code was killed by a write */
-    bool task_trap;      /* switched to a TSS with T set: #DB is due */
+    bool intr_shadow;  /* after sti / mov ss: no interrupt before next_eip */
+    bool fpu_loaded;   /* guest FPU state is in the host's registers */
+    bool mode_dirty;   /* mode bits may have changed: recompute context */
+    bool stack_shadow; /* after mov ss / pop ss: no single-step trap */
+    bool delivered;    /* an event went to the guest (set, never cleared) */
+    bool code_changed; /* translated code was killed by a write */
+    bool task_trap;    /* switched to a TSS with T set: #DB is due */
     struct guest_fault fault; /* filled by whatever returns false */
 
     const struct vcpu_world *world;
     const struct cpu_model *model;
-    void *mmu;     /* shadow-mmu's state */
-    void *engine;  /* engine's state */
+    void *mmu;    /* shadow-mmu's state */
+    void *engine; /* engine's state */
 };
 
 /* The full EFLAGS image (only outside TC or inside a callout). */

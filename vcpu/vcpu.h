@@ -31,11 +31,11 @@ void vcpu_reset(struct vcpu *v);
 
 /* TU mode bits (part of the lookup key). */
 enum tu_mode {
-    TU_USER = 1,     /* CPL 3: user window and user soft TLB */
-    TU_CODE16 = 2,   /* CS.D = 0 */
-    TU_STACK16 = 4,  /* SS.B = 0 */
-    TU_SEGMENTED = 8,/* cs, ds, es or ss not flat 4 GiB, or not ordinary */
-    TU_REAL = 16,    /* CR0.PE = 0 */
+    TU_USER = 1,      /* CPL 3: user window and user soft TLB */
+    TU_CODE16 = 2,    /* CS.D = 0 */
+    TU_STACK16 = 4,   /* SS.B = 0 */
+    TU_SEGMENTED = 8, /* cs, ds, es or ss not flat 4 GiB, or not ordinary */
+    TU_REAL = 16,     /* CR0.PE = 0 */
     TU_V86 = 32,
     TU_STEP = 64,    /* TF set, or breakpoints armed: one insn per TU */
     TU_NO_FPU = 128, /* CR0.EM or TS: FPU/SSE instructions raise #NM/#UD */
