@@ -10,7 +10,6 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
 #include <sys/utsname.h>
 #include <ucontext.h>
 
@@ -232,7 +231,7 @@ static const struct fault faults[] = {
 };
 
 /* Runs code that faults; whatever it left behind is undone. */
-static void catch (void (*code)(void))
+static void provoke(void (*code)(void))
 {
     memset((void *)&caught, 0, sizeof caught);
     uint16_t ds, es;
@@ -256,7 +255,7 @@ static void try(const struct fault *f, int long_mode)
     /* To a 64-bit kernel the last page of 4 GiB is just not mapped. */
     if (long_mode && f->address == KERNEL)
         error &= ~1;
-    catch (f->run);
+    provoke(f->run);
     const char *n = f->name;
     if (caught.number != f->number || caught.code != f->code)
         fail(__LINE__, "%s: signal %d code %d, not %d code %d", n,
@@ -274,25 +273,25 @@ static void try(const struct fault *f, int long_mode)
 /* Nothing the guest can see has changed when an instruction faults. */
 static void registers_are_those_before(void)
 {
-    catch (code_push_bad);
+    provoke(code_push_bad);
     EXPECT_EQUAL(caught.esp, 0x1004);
-    catch (code_call_bad);
+    provoke(code_call_bad);
     EXPECT_EQUAL(caught.esp, 0x1004);
-    catch (code_pop_bad);
+    provoke(code_pop_bad);
     EXPECT_EQUAL(caught.esp, 0x1004);
-    catch (code_enter_bad);
+    provoke(code_enter_bad);
     EXPECT_EQUAL(caught.esp, 0x1004);
-    catch (code_leave_bad);
+    provoke(code_leave_bad);
     EXPECT_EQUAL(caught.ebp, 0x1000);
-    catch (code_divide_signed);
+    provoke(code_divide_signed);
     EXPECT_EQUAL(caught.eax, 0x80000000);
     EXPECT_EQUAL(caught.edx, 0xffffffff);
     memset((void *)WRITABLE, 0x5a, 0x1000);
-    catch (code_write_across);
+    provoke(code_write_across);
     EXPECT_EQUAL(*(uint8_t *)(WRITABLE + 0xfff), 0x5a);
-    catch (code_x87_store);
+    provoke(code_x87_store);
     EXPECT_EQUAL(*(uint32_t *)(WRITABLE + 0xffc), 0x5a5a5a5a);
-    catch (code_pusha_bad);
+    provoke(code_pusha_bad);
     EXPECT_EQUAL(caught.esp, WRITABLE + 0x10);
     EXPECT(caught.eflags & 0x200);
 }
@@ -319,26 +318,26 @@ CODE(store,
 /* A string instruction faults with what is left to do in its registers. */
 static void strings_stop_where_they_fault(void)
 {
-    catch (code_copy_in);
+    provoke(code_copy_in);
     EXPECT_EQUAL(caught.ecx, 100 - 16);
     EXPECT_EQUAL(caught.esi, 0x30001000);
     EXPECT_EQUAL(caught.edi, 0x30010010);
     EXPECT_EQUAL(caught.eip, (uintptr_t)at_copy_in);
-    catch (code_copy_out);
+    provoke(code_copy_out);
     EXPECT_EQUAL(caught.ecx, 100 - 64);
     EXPECT_EQUAL(caught.esi, 0x30000100);
     EXPECT_EQUAL(caught.edi, 0x30011000);
     EXPECT_EQUAL(caught.address, 0x30011000);
-    catch (code_copy_down);
+    provoke(code_copy_down);
     EXPECT_EQUAL(caught.ecx, 100 - 8);
     EXPECT_EQUAL(caught.esi, 0x30000fdc);
     EXPECT_EQUAL(caught.edi, 0x3000fffc);
     EXPECT(caught.eflags & 0x400);
     memset((void *)(WRITABLE + 0xf80), 1, 0x80);
-    catch (code_scan);
+    provoke(code_scan);
     EXPECT_EQUAL(caught.ecx, 1000 - 0x80);
     EXPECT_EQUAL(caught.edi, 0x30011000);
-    catch (code_store);
+    provoke(code_store);
     EXPECT_EQUAL(caught.ecx, 1000 - 3);
     EXPECT_EQUAL(*(uint32_t *)(WRITABLE + 0xffc), 0x01020304);
 }
@@ -355,10 +354,17 @@ static void jump_unmapped(void)
 
 CODE(at_the_end, "jmp 0x30010ffd", "nop")
 
+static int kernel_is_64_bit(void)
+{
+    struct utsname name;
+    EXPECT(uname(&name) == 0);
+    return strcmp(name.machine, "x86_64") == 0;
+}
+
 /* Code that is not there, not executable, or half there. */
 static void fetches(int with_nx)
 {
-    catch (jump_unmapped);
+    provoke(jump_unmapped);
     EXPECT_EQUAL(caught.number, SIGSEGV);
     EXPECT_EQUAL(caught.eip, UNMAPPED);
     EXPECT_EQUAL(caught.address, UNMAPPED);
@@ -366,30 +372,27 @@ static void fetches(int with_nx)
 
     memset((void *)WRITABLE, 0x90, 0x1000);
     *(uint8_t *)WRITABLE = 0xc3;
-    if (with_nx) {
-        catch (jump_to_page);
+    /* A 32-bit kernel with PAE may well leave NX out of user pages (6.1 keeps
+       page rights in an unsigned long on the way): told by the fault. */
+    if (sigsetjmp(out, 1) == 0) {
+        jump_to_page();
+        EXPECT(!kernel_is_64_bit());
+    } else {
+        EXPECT(with_nx);
+        EXPECT_EQUAL(caught.number, SIGSEGV);
         EXPECT_EQUAL(caught.code, SEGV_ACCERR);
         EXPECT_EQUAL(caught.error, 0x15);
         EXPECT_EQUAL(caught.eip, WRITABLE);
-    } else {
-        jump_to_page();
     }
 
     /* mov $imm32, %eax whose last two bytes are on no page */
     *(uint8_t *)(WRITABLE + 0xffd) = 0xb8;
     EXPECT(mprotect((void *)WRITABLE, 0x1000,
                     PROT_READ | PROT_WRITE | PROT_EXEC) == 0);
-    catch (code_at_the_end);
+    provoke(code_at_the_end);
     EXPECT_EQUAL(caught.eip, WRITABLE + 0xffd);
     EXPECT_EQUAL(caught.address, WRITABLE + 0x1000);
     EXPECT_EQUAL(caught.error, with_nx ? 0x14 : 4);
-}
-
-static int kernel_is_64_bit(void)
-{
-    struct utsname name;
-    EXPECT(uname(&name) == 0);
-    return strcmp(name.machine, "x86_64") == 0;
 }
 
 static int processor_has_nx(void)
@@ -417,9 +420,6 @@ TEST_MAIN
     for (unsigned i = 0; i < 5; i++)
         EXPECT(sigaction(numbers[i], &action, NULL) == 0);
 
-    /* Busybox asks for memory that can be executed, for its children too. */
-    int persona = MUST(personality(0xffffffff));
-    MUST(personality((unsigned)persona & ~(unsigned)READ_IMPLIES_EXEC));
     int long_mode = kernel_is_64_bit();
     int fixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
     EXPECT_EQUAL(
