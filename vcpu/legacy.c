@@ -214,9 +214,15 @@ enum callout_result callout_enter(struct vcpu *v, uint32_t arg, uint32_t lin)
     esp = (stack.esp - n * size - (lin & 0xffff)) & mask;
     if (!stack_push_probe(v, &stack, size, n) ||
         !vcpu_seg_check(v, SEG_SS, esp, size, MEM_WRITE, &top) ||
-        !v->world->mem_probe(v, top, size, write_flags(v)) ||
-        !stack_push(v, &stack, size, values, n))
+        !v->world->mem_probe(v, top, size, write_flags(v)))
         return vcpu_deliver_fault(v);
+    /* The display may lie where the frame goes: one read, one push. */
+    for (unsigned i = 0; i < n; i++) {
+        if (i > 0 && i < level && !display_read(v, size, i, &values[i]))
+            return vcpu_deliver_fault(v);
+        if (!stack_push(v, &stack, size, &values[i], 1))
+            return vcpu_deliver_fault(v);
+    }
     gpr_write(v, GPR_EBP, size, frame);
     esp_write(v, esp);
     return CALLOUT_NEXT;

@@ -157,11 +157,13 @@ static inline void forget_x87_top(uint32_t fx[])
 }
 
 /* pusha, popa, enter and the x87 images make several accesses. What the ones
- * before the fault did, and which page is found missing first, is up to the
+ * before the fault did, and which limit or page stops it, is up to the
  * processor; esp is unchanged. */
 static inline void forget_parts(struct record *r)
 {
     r->cr2 = 0;
+    if (r->vector >= 12 && r->vector <= 14)
+        r->vector = r->error = 0;
     r->data_hash[0] = r->data_hash[1] = 0;
     for (uint32_t i = 0; i < GPRS; i++)
         if (i != ESP)

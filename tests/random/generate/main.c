@@ -200,7 +200,8 @@ static int generate(const char *path, uint32_t count, uint64_t seed)
                              .case_size = sizeof(struct test_case),
                              .seed = seed};
     FILE *out = fopen(path, "wb");
-    uint64_t total = 0;
+    struct random from_seed = {.state = seed};
+    uint64_t total = 0, start = random_u64(&from_seed);
     bool good;
 
     if (!out || !catalogue_build()) {
@@ -209,10 +210,9 @@ static int generate(const char *path, uint32_t count, uint64_t seed)
     }
     good = fwrite(&h, sizeof(h), 1, out) == 1 && write_images(out);
     for (uint32_t i = 0; i < count; i++) {
-        struct random r = {.state = seed * 0x10001 + i};
+        struct random r = {.state = start + i * 0xd1342543de82ef95};
         struct test_case c;
 
-        r.state = random_u64(&r);
         sequence_make(&r, &c, x87_traps, used);
         good &= fwrite(&c, sizeof(c), 1, out) == 1;
         total += c.insns - 1;

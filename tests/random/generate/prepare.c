@@ -57,14 +57,33 @@ static void push_label(struct sequence *s)
     s->now.gpr[ESP] -= 4;
 }
 
+/* With 16-bit operands: eip ends below 64 KiB, where nothing is mapped. */
+static bool prepare_short_return(struct sequence *s, bool interrupt)
+{
+    uint32_t words[3] = {pick_eflags(s), FLAT_CODE, random_u32(s->random)};
+
+    if (!random_percent(s->random, 20))
+        return false;
+    for (unsigned i = interrupt ? 0 : 1; i < 3; i++)
+        emit(s,
+             (uint8_t[]){0x66, 0x68, (uint8_t)words[i],
+                         (uint8_t)(words[i] >> 8)},
+             4);
+    s->now.gpr_known &= (uint8_t) ~(1 << ESP);
+    s->reachable = false;
+    return true;
+}
+
 /* ret, far ret, iret: what they pop. */
 static bool prepare_return(struct sequence *s, const struct form *f)
 {
     bool interrupt = f->mnemonic == M(IRET) || f->mnemonic == M(IRETD);
     bool far = interrupt || f->opcode == 0xca || f->opcode == 0xcb;
 
-    if (f->wide || (interrupt && s->nested_task))
+    if (interrupt && s->nested_task)
         return false;
+    if (f->wide)
+        return prepare_short_return(s, f->opcode == 0xcf);
     if (random_percent(s->random, 4))
         return !interrupt; /* whatever is there: eflags would be too wild */
     s->now.stack_good = true;
@@ -196,10 +215,12 @@ static void prepare_hidden(struct sequence *s, const struct form *f)
     for (unsigned i = 0; i < sizeof(pointers); i++) {
         unsigned reg = pointers[i];
         bool near = knows(s, reg) && s->now.gpr[reg] - DATA_BASE < DATA_SIZE;
+        bool at_end = knows(s, reg) && s->now.gpr[reg] > 0u - 512;
 
-        if (f->hidden_base >> reg & 1 &&
-            !(near && random_percent(s->random, 60)) &&
-            random_percent(s->random, 90))
+        if (!(f->hidden_base >> reg & 1) ||
+            (near && random_percent(s->random, 60)))
+            continue;
+        if (at_end || random_percent(s->random, 90))
             emit_mov_reg(s, reg, pick_target(s, 16));
     }
     if (f->repeats && likely(s))
@@ -264,6 +285,9 @@ bool prepare(struct sequence *s, const struct form *f, uint32_t *linear)
     case M(BTR):
     case M(BTS):
         prepare_bit_test(s, f);
+        return true;
+    case M(BOUND):
+        *linear = DATA_BASE + 8 * random_below(s->random, DATA_SIZE / 8);
         return true;
     case M(PUSH): /* of a segment register: see follow_up() */
         return (f->map == 0 && (f->opcode & 0xe7) != 0x06) ||

@@ -83,7 +83,7 @@ static bool acceptable(struct sequence *s, const struct form *f)
 
     if (f->flags_read & s->now.undefined)
         return false;
-    if (f->mnemonic == M(ARPL) && !flat_ds(s))
+    if ((f->mnemonic == M(ARPL) || f->mnemonic == M(BOUND)) && !flat_ds(s))
         return false;
     if (f->mnemonic == M(MASKMOVDQU) && s->alignment_checked)
         return false; /* as for other sixteen-byte operands, below */
@@ -227,6 +227,8 @@ static uint16_t undefined_if_it_faults(const struct form *f)
         what |= UNDEFINED_TOP;
     if (f->memory_size >= 16)
         what |= UNDEFINED_SEGMENT; /* limit or alignment, either first */
+    if (f->memory_size == 10)      /* fstp, fbstp */
+        what |= UNDEFINED_PARTS;
     switch (f->mnemonic) {
     case M(PUSHA):
     case M(PUSHAD):
@@ -261,7 +263,8 @@ static bool careful(const struct sequence *s, const struct form *f)
     case M(LGS):
     case M(LSS): /* as prepared */
         return true;
-    case M(ARPL): /* needs the right to write, or only if it will write? */
+    case M(BOUND): /* may compare before it reads the other bound */
+    case M(ARPL):  /* needs the right to write, or only if it will write? */
         return true;
     case M(FST):
     case M(FSTP):

@@ -121,12 +121,19 @@ static void shape_16(struct sequence *s, unsigned reg, uint32_t offset,
     put_displacement(o, offset - sum, 2);
 }
 
+/* Anywhere, but not across the end of the segment if that can be known. */
 static void shape_wild(struct sequence *s, unsigned reg, struct operand *o)
 {
     unsigned base = random_below(s->random, 8);
+    unsigned index = random_below(s->random, 8);
+    unsigned scale = random_below(s->random, 4);
+    uint32_t displacement = random_edge(s->random);
+    uint32_t sum = s->now.gpr[base] + displacement +
+                   (index == ESP ? 0 : s->now.gpr[index] << scale);
 
-    put_based(s, o, reg, base, random_below(s->random, 8),
-              random_below(s->random, 4), random_edge(s->random));
+    if (sum > 0u - 512)
+        displacement -= 512;
+    put_based(s, o, reg, base, index, scale, displacement);
     o->aimed = false;
 }
 
