@@ -65,9 +65,9 @@ static void set_timer_fd(void)
     io.armed = host;
 }
 
-static int add_own_fd(int fd, void *mark)
+static int add_own_fd(int fd, uint32_t events, void *mark)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = mark};
+    struct epoll_event event = {.events = events, .data.ptr = mark};
 
     if (fd < 0 || epoll_ctl(io.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
         return -errno;
@@ -84,11 +84,11 @@ static int io_init(void)
     if (io.epoll_fd < 0)
         return -errno;
     io.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    error = add_own_fd(io.timer_fd, &timer_mark);
+    error = add_own_fd(io.timer_fd, EPOLLIN | EPOLLET, &timer_mark);
     if (error)
         return error;
     io.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return add_own_fd(io.wake_fd, &wake_mark);
+    return add_own_fd(io.wake_fd, EPOLLIN, &wake_mark);
 }
 
 void io_thread_wake(void)
@@ -221,8 +221,7 @@ static void dispatch(const struct epoll_event *event)
     struct io_watch *watch = event->data.ptr;
 
     if (event->data.ptr == &timer_mark) {
-        drain(io.timer_fd);
-        io.armed = 0;
+        io.armed = 0; /* edge-triggered: no need to read it */
     } else if (event->data.ptr == &wake_mark) {
         drain(io.wake_fd);
     } else if (!watch->dead && watch->events) {
