@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random bytes as guest code, run by the bt engine in every kind of mode: the
+ * monitor must not crash, hang or refuse, and what the guest computes must not
+ * depend on the stress knobs (fuzz_result).
+ *
+ * A second thread plays the I/O thread: it asks for attention every
+ * millisecond, which ends endless loops, and calls it a hang if the engine
+ * does not come back for a minute.
+ *
+ * RINGFALL_FUZZ_SHOW=FILE writes each round's state and RAM's end state, to be
+ * compared between variants; RINGFALL_FUZZ_LOG=LIST traces as -d does.
+ */
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/guest.h"
+
+#include "base/log.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#define ROUNDS        6
+#define TICKS_MAX     3
+#define TICKS_HANGING 60000
+#define FXSAVE_MXCSR  24
+
+uint64_t fuzz_result;
+const char *const fuzz_variants[] = {"", "checked", "plain", "small", NULL};
+
+static struct bt_machine machine;
+static struct bt_options options;
+static FILE *show;
+static uint32_t ticks; /* atomic: since the engine was entered */
+static bool ready;
+
+void fuzz_choose(const char *variant)
+{
+    if (!strcmp(variant, "checked"))
+        options = (struct bt_options){.checked_all = true};
+    if (!strcmp(variant, "plain"))
+        options = (struct bt_options){.no_chain = true,
+                                      .tu_max = 1,
+                                      .host_hide = HOST_BMI2 | HOST_FSGSBASE};
+    if (!strcmp(variant, "small"))
+        options = (struct bt_options){
+            .tc_size = 64 << 10, .flush_every = 5, .window_drop = 3};
+}
+
+static void *tick(void *arg)
+{
+    for (;;) {
+        usleep(1000);
+        if (__atomic_add_fetch(&ticks, 1, __ATOMIC_SEQ_CST) > TICKS_HANGING) {
+            fprintf(stderr, "fuzz: the engine hangs\n");
+            engine_bt_describe();
+            abort();
+        }
+        __atomic_store_n(&machine.v->attention, 1, __ATOMIC_SEQ_CST);
+    }
+    return NULL;
+}
+
+static void start(void)
+{
+    pthread_t thread;
+    char bad[32];
+
+    if (getenv("RINGFALL_FUZZ_SHOW"))
+        show = fopen(getenv("RINGFALL_FUZZ_SHOW"), "w");
+    if (getenv("RINGFALL_FUZZ_LOG"))
+        log_enable(getenv("RINGFALL_FUZZ_LOG"), bad, sizeof(bad));
+    bt_machine_open(&machine, GUEST_RAM, &options);
+    fail_stop_set_hook(engine_bt_describe);
+    if (pthread_create(&thread, NULL, tick, NULL) != 0)
+        bt_machine_die("no thread");
+    ready = true;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
+    return hash ^ hash >> 29;
+}
+
+static uint64_t mix_bytes(uint64_t hash, const void *from, size_t bytes)
+{
+    const uint8_t *p = from;
+    uint64_t word;
+
+    for (; bytes >= 8; p += 8, bytes -= 8) {
+        memcpy(&word, p, 8);
+        hash = mix(hash, word);
+    }
+    return hash;
+}
+
+/* Everything the guest could look at; of the FPU not where in the host's code
+ * the last instruction was. */
+static uint64_t mix_state(uint64_t hash, const struct vcpu *v)
+{
+    hash = mix_bytes(hash, v->gpr, sizeof(v->gpr));
+    hash = mix(hash, (uint64_t)v->eip << 32 | vcpu_eflags(v));
+    for (unsigned s = 0; s < SEG_COUNT; s++) {
+        hash = mix(hash, (uint64_t)v->seg[s].base << 32 | v->seg[s].limit);
+        hash = mix(hash, (uint64_t)v->seg[s].selector << 16 | v->seg[s].attr);
+    }
+    hash = mix(hash, (uint64_t)v->cr0 << 32 | v->cr2);
+    hash = mix(hash, (uint64_t)v->cr3 << 32 | v->cr4);
+    hash = mix(hash, (uint64_t)v->dr[6] << 32 | v->dr[7]);
+    hash = mix(hash, (uint64_t)v->gdtr.base << 32 | v->gdtr.limit);
+    hash = mix(hash, (uint64_t)v->idtr.base << 32 | v->idtr.limit);
+    hash = mix_bytes(hash, v->fpu, 4);
+    return mix_bytes(hash, v->fpu + FXSAVE_MXCSR, 160 + 128 - FXSAVE_MXCSR);
+}
+
+/* Known (docs/quirks.md): images of the x87 state show where the host's code
+ * is, which differs between variants. */
+static bool shows_host_pointers(const uint8_t *code, size_t size)
+{
+    for (size_t i = 1; i < size; i++) {
+        unsigned digit = code[i] >> 3 & 7;
+
+        if ((code[i - 1] == 0xd9 || code[i - 1] == 0xdd) && digit == 6)
+            return true;
+        if (code[i - 1] == 0x0f && code[i] == 0xae)
+            return true;
+    }
+    return false;
+}
+
+/* Runs until something ends it; false: only patience did. */
+static bool run_round(struct bt_machine *m)
+{
+    __atomic_store_n(&ticks, 0, __ATOMIC_SEQ_CST);
+    for (;;) {
+        switch (m->engine->run(m->engine)) {
+        case ENGINE_KICKED:
+            if (__atomic_load_n(&ticks, __ATOMIC_SEQ_CST) > TICKS_MAX)
+                return false;
+            break;
+        case ENGINE_HALTED:
+        case ENGINE_TRIPLE_FAULT:
+            return true;
+        case ENGINE_FAILED:
+            fprintf(stderr, "fuzz: the engine refused\n");
+            abort();
+        }
+    }
+}
+
+static void show_state(const struct vcpu *v)
+{
+    for (unsigned i = 0; i < 8; i++)
+        fprintf(show, "gpr %u %08x\n", i, v->gpr[i]);
+    fprintf(show, "eip %08x eflags %08x dr6 %08x\n", v->eip, vcpu_eflags(v),
+            v->dr[6]);
+    fprintf(show, "cr %08x %08x %08x %08x\n", v->cr0, v->cr2, v->cr3, v->cr4);
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        fprintf(show, "seg %u %04x %08x %08x %04x\n", i, v->seg[i].selector,
+                v->seg[i].base, v->seg[i].limit, v->seg[i].attr);
+    for (unsigned i = 0; i < 160 + 128; i += 8)
+        fprintf(show, "fpu %3u %016llx\n", i,
+                *(const unsigned long long *)(const void *)(v->fpu + i));
+}
+
+static void show_ram(const uint8_t *ram)
+{
+    for (unsigned i = 0; i < GUEST_RAM; i += 4)
+        if (memcmp(ram + i, "\0\0\0", 4) != 0)
+            fprintf(show, "ram %05x %02x%02x%02x%02x\n", i, ram[i + 3],
+                    ram[i + 2], ram[i + 1], ram[i]);
+    fflush(show);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct guest_header header;
+    uint64_t hash = 1;
+
+    fuzz_result = 0;
+    if (size <= sizeof(header) || size - sizeof(header) > GUEST_CODE_MAX)
+        return 0;
+    if (!ready)
+        start();
+    memcpy(&header, data, sizeof(header));
+    size -= sizeof(header);
+    bt_machine_reset(&machine);
+    guest_set_up(&machine, &header, data + sizeof(header), size);
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        if (!run_round(&machine))
+            return 0;
+        hash = mix_state(hash, machine.v);
+        if (show)
+            show_state(machine.v);
+        guest_again(&machine, &header, size, round);
+    }
+    if (show)
+        show_ram(machine.ram);
+    hash = mix_bytes(hash, machine.ram, GUEST_RAM);
+    if (guest_pages_as_made(&machine) &&
+        !shows_host_pointers(data + sizeof(header), size))
+        fuzz_result = hash | 1;
+    return 0;
+}
