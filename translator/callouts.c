@@ -12,9 +12,13 @@
 enum callout_result callout_slow_access(struct vcpu *v, uint32_t arg,
                                         uint32_t lin)
 {
-    void *p = mmu_slow_access(v->mmu, lin, arg & 0xffff,
-                              (enum mem_flags)(arg >> 16 & 0xff));
+    unsigned flags = arg >> 16 & 0xff;
+    void *p;
 
+    if ((flags & SLOW_ALIGNED) && (lin & 15))
+        return vcpu_raise_error(v, VEC_GP, 0);
+    p = mmu_slow_access(v->mmu, lin, arg & 0xffff,
+                        (enum mem_flags)(flags & ~SLOW_ALIGNED));
     if (!p)
         return vcpu_deliver_fault(v);
     v->scratch[SCRATCH_RESULT] = (uint64_t)(uintptr_t)p;
@@ -81,20 +85,6 @@ enum callout_result callout_fpu_check(struct vcpu *v, uint32_t use,
 #define FXSAVE_BYTES 288
 #define FXSAVE_MXCSR 24
 
-enum callout_result callout_fxsave(struct vcpu *v, uint32_t arg, uint32_t lin)
-{
-    uint8_t image[512] __attribute__((aligned(16)));
-
-    if (lin & 15)
-        return vcpu_raise_error(v, VEC_GP, 0);
-    __asm__ volatile("fxsave %0" : "=m"(image));
-    if (!v->world->mem_probe(v, lin, 512, MEM_WRITE | vcpu_mem_user(v)) ||
-        !v->world->mem_write(v, lin, image, FXSAVE_BYTES,
-                             MEM_WRITE | vcpu_mem_user(v)))
-        return vcpu_deliver_fault(v);
-    return CALLOUT_NEXT;
-}
-
 enum callout_result callout_fxrstor(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     uint8_t image[512] __attribute__((aligned(16)));
@@ -121,6 +111,14 @@ enum callout_result callout_host_fault(struct vcpu *v, uint32_t arg,
                                        uint32_t lin)
 {
     return vcpu_deliver_fault(v);
+}
+
+/* SDM 3A 5.3: the transfer itself faults, not the fetch behind it. */
+enum callout_result callout_branch_check(struct vcpu *v, uint32_t arg,
+                                         uint32_t lin)
+{
+    return lin > v->seg[SEG_CS].limit ? vcpu_raise_error(v, VEC_GP, 0)
+                                      : CALLOUT_NEXT;
 }
 
 enum callout_result callout_bit_test(struct vcpu *v, uint32_t arg, uint32_t lin)

@@ -157,6 +157,25 @@ static void take_operands(struct insn *insn, const ZydisDecodedInstruction *z,
     }
 }
 
+/* Does 66 choose the operand size? Of MMX and SSE it is a part of the opcode,
+ * and means the same in 16-bit code. */
+static bool has_operand_size(const struct insn_rule *rule)
+{
+    switch (rule->feature) {
+    case FEATURE_BASE:
+    case FEATURE_X87:
+    case FEATURE_CMOV:
+    case FEATURE_MOVBE:
+    case FEATURE_POPCNT:
+    case FEATURE_SSE42_GPR:
+    case FEATURE_RDRAND:
+    case FEATURE_RDSEED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *z,
                           bool code16)
 {
@@ -178,7 +197,7 @@ static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *z,
     insn->enc.rep = insn->rep;
     insn->enc.opsize = has_66;
     if (code16 && !mandatory_66)
-        insn->enc.opsize = !has_66;
+        insn->enc.opsize = !has_66 && has_operand_size(insn->rule);
 }
 
 static void take_encoding(struct insn *insn, const ZydisDecodedInstruction *z,
@@ -276,6 +295,8 @@ enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
     insn->opsize = z.operand_width == 16 ? 2 : 4;
     insn->addrsize = z.address_width == 16 ? 2 : 4;
     take_operands(insn, &z, ops);
+    take_encoding(insn, &z, bytes);
+    insn->rule = rule_for(insn, &z, model);
     take_prefixes(insn, &z, code16);
     /* operand_width is 8 for byte forms: the prefixes say what is in force */
     if (z.operand_width == 8)

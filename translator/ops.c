@@ -27,11 +27,33 @@ static struct enc ident_enc(const struct insn *insn)
     return enc;
 }
 
+/* SDM 2A 2.4.1: 16-byte operands are aligned but for a few instructions. */
+static bool needs_alignment(const struct insn *insn)
+{
+    if (insn->mem_len != 16)
+        return false;
+    switch (insn->mnemonic) {
+    case ZYDIS_MNEMONIC_MOVUPS:
+    case ZYDIS_MNEMONIC_MOVUPD:
+    case ZYDIS_MNEMONIC_MOVDQU:
+    case ZYDIS_MNEMONIC_LDDQU:
+    case ZYDIS_MNEMONIC_PCMPESTRI:
+    case ZYDIS_MNEMONIC_PCMPESTRM:
+    case ZYDIS_MNEMONIC_PCMPISTRI:
+    case ZYDIS_MNEMONIC_PCMPISTRM:
+        return false;
+    default:
+        return true;
+    }
+}
+
 static enum mem_flags mem_flags_of(const struct insn *insn)
 {
-    if (!insn->mem_write)
-        return MEM_READ;
-    return insn->mem_read ? MEM_WRITE : MEM_WRITE | MEM_NO_READ;
+    unsigned flags = needs_alignment(insn) ? SLOW_ALIGNED : 0;
+
+    if (insn->mem_write)
+        flags |= insn->mem_read ? MEM_WRITE : MEM_WRITE | MEM_NO_READ;
+    return (enum mem_flags)flags;
 }
 
 /* inc/dec r (40-4f are REX in 64-bit mode), bswap, mov r, imm, xchg eax, r. */
