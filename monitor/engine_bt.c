@@ -101,6 +101,7 @@ static void fill_calls(struct runtime_calls *calls)
 
 static void flush(struct engine_bt *bt)
 {
+    bt_fpu_forget_code(bt);
     codecache_flush(bt->cc);
     bt->reset_stack = true;
     bt->tus_since_flush = 0;

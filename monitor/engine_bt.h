@@ -55,6 +55,10 @@ static inline struct engine_bt *bt_of(struct vcpu *v)
     return v->engine;
 }
 
+/* Code addresses go: the x87 instruction pointer in v->fpu becomes a guest one.
+ * The FPU state must not be in the host's registers. */
+void bt_fpu_forget_code(struct engine_bt *bt);
+
 /* --- host_fault.c -------------------------------------------------------- */
 /* Installs the handlers of host faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL,
  * SIGTRAP) on the calling thread's alternate stack; 0 or negative errno. */

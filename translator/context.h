@@ -35,6 +35,7 @@ struct cold {
     /* exit: */
     uint32_t target;
     uint64_t stub;
+    bool branch; /* a taken branch: subject to the CS limit */
     bool chain;
 };
 

@@ -137,6 +137,20 @@ uint64_t exit_stub(const struct context *c)
     return c->shadowed ? stubs->dispatch_poll : stubs->dispatch;
 }
 
+/* exit_to for a taken branch. */
+static void branch_to(struct context *c, uint8_t *jump, uint32_t target)
+{
+    exit_to(c, jump, target);
+    c->cold[c->cold_count - 1].branch = true;
+}
+
+/* The target in HOST_TEMP (which is lost) against the CS limit. */
+static void check_target(struct context *c, const struct insn *insn)
+{
+    emit_mov_rr32(&c->e, HOST_ADD, HOST_TEMP);
+    emit_call_id(c, insn, CALLOUT_ID_branch_check, 0);
+}
+
 void emit_exit_jmp(struct context *c, uint32_t target)
 {
     exit_to(c, emit_jmp_open(&c->e), target);
@@ -181,8 +195,7 @@ void exit_dispatch(struct context *c, uint32_t eip)
     emit_dispatch_jmp(c);
 }
 
-/* Loads the r/m operand of an indirect jump or call into HOST_TEMP. */
-static void load_target(struct context *c, const struct insn *insn)
+static void load_target_once(struct context *c, const struct insn *insn)
 {
     struct emit *e = &c->e;
 
@@ -201,6 +214,16 @@ static void load_target(struct context *c, const struct insn *insn)
     }
     if (insn->opsize == 2)
         emit_movzx16(e, HOST_TEMP, HOST_TEMP);
+}
+
+/* The r/m operand of an indirect jump or call into HOST_TEMP, checked. */
+static void load_target(struct context *c, const struct insn *insn)
+{
+    load_target_once(c, insn);
+    if (!c->segmented)
+        return;
+    check_target(c, insn);
+    load_target_once(c, insn);
 }
 
 static void emit_far(struct context *c, const struct insn *insn)
@@ -279,8 +302,12 @@ static void emit_near_call(struct context *c, const struct insn *insn)
     bool relative = is_relative(insn);
     uint32_t ret = insn_next(insn);
 
-    if (!relative)
+    if (!relative) {
         load_target(c, insn);
+    } else if (c->segmented) {
+        emit_mov_ri32(e, HOST_TEMP, target_of(insn));
+        check_target(c, insn);
+    }
     push_return(c, insn);
     if (!relative)
         emit_mov_rr32(e, R8, HOST_TEMP);
@@ -298,17 +325,27 @@ static void emit_near_call(struct context *c, const struct insn *insn)
     emit_return_site(c, insn->opsize == 2 ? ret & 0xffff : ret);
 }
 
-static void emit_near_ret(struct context *c, const struct insn *insn)
+static void load_return(struct context *c, const struct insn *insn)
 {
-    struct emit *e = &c->e;
     struct mem_ref m = access_stack(c, 0, insn->opsize, MEM_READ);
 
     if (insn->opsize == 2)
-        emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP},
-                 &m);
+        emit_mem(&c->e,
+                 &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP}, &m);
     else
-        emit_load32(e, HOST_TEMP, m);
+        emit_load32(&c->e, HOST_TEMP, m);
     access_end(c, false);
+}
+
+static void emit_near_ret(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+
+    load_return(c, insn);
+    if (c->segmented) {
+        check_target(c, insn);
+        load_return(c, insn);
+    }
     emit_esp_add(c, (int32_t)(insn->opsize + (insn->imm & 0xffff)));
     emit_mov_rr32(e, R8, HOST_TEMP);
     if (paired(c))
@@ -320,7 +357,7 @@ static void emit_near_ret(struct context *c, const struct insn *insn)
 static void emit_near_jmp(struct context *c, const struct insn *insn)
 {
     if (is_relative(insn)) {
-        emit_exit_jmp(c, target_of(insn));
+        branch_to(c, emit_jmp_open(&c->e), target_of(insn));
         return;
     }
     load_target(c, insn);
@@ -384,8 +421,8 @@ void emit_flow(struct context *c, const struct insn *insn)
 {
     switch (insn->rule->class) {
     case CLASS_JCC:
-        exit_to(c, emit_jcc_open(&c->e, insn->enc.opcode & 15),
-                target_of(insn));
+        branch_to(c, emit_jcc_open(&c->e, insn->enc.opcode & 15),
+                  target_of(insn));
         return;
     case CLASS_LOOP:
         emit_loop(c, insn);

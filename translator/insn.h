@@ -43,7 +43,7 @@ enum insn_form {
     FORM_REG_RM,
     FORM_MEM,
     FORM_PORT,
-    FORM_FX,
+    FORM_FX, FORM_FPU_ENV,
     FORM_FAR_DS,
     FORM_FAR_ES,
     FORM_FAR_FS,

@@ -36,19 +36,6 @@
     X(branch_check)                                                            \
     X(bit_test)
 
-enum fpu_use   \
-                    */                                                        \
-    X(fpu_check)                                                              \
-    X(fxsave) X(fxrstor) /* delivers v->fault, recorded by                    \
-                            the host fault handler */                         \
-    /* near transfer to offset lin: #GP if beyond the CS limit */              \
-    X(branch_check)                                                            \
-        X(host_fault) /* bt family with a register offset: arg = ARG_MAKE(bit \
-                       * register, size | address size << 4, kind 0 bt 1 bts  \
-                       * 2 btr 3 btc | segment << 2), lin = operand's offset  \
-                       */                                                     \
-        X(bit_test)
-
 enum fpu_use { FPU_USE_X87, FPU_USE_WAIT, FPU_USE_MMX, FPU_USE_SSE };
 
 enum callout_id {

@@ -160,6 +160,9 @@ static uint32_t callout_arg(struct context *c, const struct insn *insn)
         linear_to_r9(c, insn, 512,
                      id == CALLOUT_ID_fxsave ? MEM_WRITE : MEM_READ);
         return 0;
+    case FORM_FPU_ENV:
+        linear_to_r9(c, insn, insn->mem_len, MEM_WRITE);
+        return ARG_MAKE(0, insn->opsize, 0);
     case FORM_FAR_DS:
     case FORM_FAR_ES:
     case FORM_FAR_FS:

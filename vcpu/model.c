@@ -98,6 +98,7 @@ static const struct feature features[] = {
     {"bmi2", W_7B, 8, NONE},
     {"erms", W_7B, 9, OWN},
     {"invpcid", W_7B, 10, NONE},
+    {"zero-fcs-fds", W_7B, 13, OWN},
     {"rdseed", W_7B, 18, HOST},
     {"adx", W_7B, 19, HOST},
     {"smap", W_7B, 20, NONE},
