@@ -156,13 +156,13 @@ static inline void forget_x87_top(uint32_t fx[])
     fx[1] = 0;
 }
 
-/* pusha, popa, enter and the x87 images make several accesses. What the ones
- * before the fault did, and which limit or page stops it, is up to the
+/* pusha, popa, enter, far transfers, x87 images make several accesses. What the
+ * ones before the fault did, and which limit or page stops it, is up to the
  * processor; esp is unchanged. */
 static inline void forget_parts(struct record *r)
 {
     r->cr2 = 0;
-    if (r->vector >= 12 && r->vector <= 14)
+    if ((r->vector >= 12 && r->vector <= 14) || r->vector == 17)
         r->vector = r->error = 0;
     r->data_hash[0] = r->data_hash[1] = 0;
     for (uint32_t i = 0; i < GPRS; i++)
@@ -237,7 +237,7 @@ static inline void record_finish(struct record *r, const struct test_case *c)
         return;
     if (undefined & UNDEFINED_PARTS)
         forget_parts(r);
-    if (undefined & UNDEFINED_SEGMENT && r->vector == 12)
+    if (undefined & UNDEFINED_SEGMENT && (r->vector == 12 || r->vector == 17))
         r->vector = 13;
 }
 

@@ -203,7 +203,8 @@ static uint32_t pick_control_word(struct random *r)
 static void prepare_frame(struct sequence *s, const struct form *f)
 {
     if (f->mnemonic == M(LEAVE) || f->mnemonic == M(ENTER))
-        if (random_percent(s->random, 70))
+        if (s->now.selectors[SEG_SS] != FLAT_DATA ||
+            random_percent(s->random, 70))
             emit_mov_reg(s, EBP, pick_target(s, 4));
 }
 

@@ -219,6 +219,24 @@ static void connect(struct sequence *s, const struct form *f,
         s->reachable = false;
 }
 
+/* Calls, jumps and returns that load cs. */
+static bool is_far(const struct form *f)
+{
+    switch (f->mnemonic) {
+    case M(JMP):
+    case M(CALL):
+        return f->opcode == 0xea || f->opcode == 0x9a ||
+               (f->opcode == 0xff && f->modrm >> 3 & 1);
+    case M(RET):
+        return f->opcode == 0xca || f->opcode == 0xcb;
+    case M(IRET):
+    case M(IRETD):
+        return true;
+    default:
+        return false;
+    }
+}
+
 static uint16_t undefined_if_it_faults(const struct form *f)
 {
     uint16_t what = 0;
@@ -227,7 +245,7 @@ static uint16_t undefined_if_it_faults(const struct form *f)
         what |= UNDEFINED_TOP;
     if (f->memory_size >= 16)
         what |= UNDEFINED_SEGMENT; /* limit or alignment, either first */
-    if (f->memory_size == 10)      /* fstp, fbstp */
+    if (f->memory_size == 10 || is_far(f)) /* 10: fstp, fbstp */
         what |= UNDEFINED_PARTS;
     switch (f->mnemonic) {
     case M(PUSHA):
