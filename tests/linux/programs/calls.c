@@ -53,7 +53,7 @@ static void registers_kept(entry *call)
     struct frame bad = {99999, 0, 0, 0, 0, 0, 0};
     call(&bad);
     EXPECT_EQUAL((int32_t)bad.eax, -ENOSYS);
-    struct frame fault = {SYS_write, 1, 0x1000, 5, 0, 0, 0};
+    struct frame fault = {SYS_pipe, 0x1000, 0, 0, 0, 0, 0};
     call(&fault);
     EXPECT_EQUAL((int32_t)fault.eax, -EFAULT);
 }
