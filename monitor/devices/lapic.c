@@ -52,6 +52,10 @@ enum { /* register offsets / 16 (SDM 3A table 10-1) */
 #define ESR_SENT      0x20u /* illegal vector */
 #define ESR_RECEIVED  0x40u
 
+/* Periods shorter than this are coalesced: no guest handles them, and they
+ * must not keep the host busy. */
+#define MIN_PERIOD_NS 20000
+
 struct lapic {
     struct bus *bus;
     struct lapic_wiring wiring;
@@ -266,8 +270,12 @@ static void timer_fired(void *device)
     uint64_t now = vm_clock_ns(), length = period(apic);
 
     if (is_periodic(apic) && length) {
+        uint64_t next = length;
+
         apic->timer_start += (now - apic->timer_start) / length * length;
-        timer_arm(&apic->timer, apic->timer_start + length);
+        if (length < MIN_PERIOD_NS)
+            next = (MIN_PERIOD_NS / length + 1) * length;
+        timer_arm(&apic->timer, apic->timer_start + next);
     }
     if (!(apic->regs[REG_LVT_TIMER] & LVT_MASKED))
         request(apic, (uint8_t)apic->regs[REG_LVT_TIMER], false);
