@@ -109,7 +109,7 @@ static void flush(struct engine_bt *bt)
 
 /* The TU for v->eip; NULL if instead a fault was delivered (look again) or
  * v->events / bt->refused say more. */
-static struct tu *find_tu(struct engine_bt *bt)
+static struct tu *find_tu(struct engine_bt *bt, unsigned mode)
 {
     struct tu *tu = NULL;
 
@@ -118,7 +118,7 @@ static struct tu *find_tu(struct engine_bt *bt)
         flush(bt);
     for (;;) {
         uint64_t before = stat_counters[STAT_TUS];
-        enum translate_result r = translator_get(bt->translator, bt->mode, &tu);
+        enum translate_result r = translator_get(bt->translator, mode, &tu);
 
         bt->tus_since_flush += stat_counters[STAT_TUS] != before;
         switch (r) {
@@ -166,7 +166,7 @@ static bool may_chain(struct engine_bt *bt, uint32_t site, const struct tu *tu,
 /* Chains the exit at `site` to the TU for v->eip, if that may be. */
 static void chain(struct engine_bt *bt, uint32_t site, uint32_t generation)
 {
-    struct tu *tu = find_tu(bt);
+    struct tu *tu = find_tu(bt, bt->mode);
     bool cross_page;
 
     /* the exit is stale if finding the TU flushed the cache */
@@ -182,7 +182,7 @@ static void chain(struct engine_bt *bt, uint32_t site, uint32_t generation)
 static void fill_inline_cache(struct engine_bt *bt, uint32_t site,
                               uint32_t generation)
 {
-    struct tu *tu = find_tu(bt);
+    struct tu *tu = find_tu(bt, bt->mode);
     bool cross_page;
 
     if (!tu || generation != codecache_generation(bt->cc))
@@ -195,15 +195,15 @@ static void fill_inline_cache(struct engine_bt *bt, uint32_t site,
 }
 
 /* attention: true if the loop may go on, false if the caller is wanted. */
-static bool handle_attention(struct engine_bt *bt, bool *past_poll)
+static bool handle_attention(struct engine_bt *bt, bool *shadowed)
 {
     struct vcpu *v = bt->v;
 
     __atomic_store_n(&v->attention, 0, __ATOMIC_SEQ_CST);
-    if (v->intr_shadow) { /* one more TU, entered past its poll */
+    if (v->intr_shadow) { /* one more instruction, and no more than that */
         v->intr_shadow = false;
         __atomic_store_n(&v->attention, 1, __ATOMIC_SEQ_CST);
-        *past_poll = true;
+        *shadowed = true;
         return true;
     }
     if (!vcpu_interrupt_deliverable(v))
@@ -268,13 +268,15 @@ static void handle_exit(struct engine_bt *bt, enum tc_exit why,
     }
 }
 
-static void enter_tu(struct engine_bt *bt, struct tu *tu, bool past_poll)
+/* shadowed: tu is one instruction, entered past its poll by nobody else. */
+static void enter_tu(struct engine_bt *bt, struct tu *tu, bool shadowed)
 {
     struct vcpu *v = bt->v;
-    uint64_t pc = codecache_entry(bt->cc, tu) + (past_poll ? tu->poll_len : 0);
+    uint64_t pc = codecache_entry(bt->cc, tu) + (shadowed ? tu->poll_len : 0);
     uint32_t generation = codecache_generation(bt->cc);
 
-    codecache_jump_set(bt->cc, v->context, v->eip, tu);
+    if (!shadowed)
+        codecache_jump_set(bt->cc, v->context, v->eip, tu);
     bt_load_window(bt);
     bt->step_trap = v->eflags_sys & EFL_TF;
     v->delivered = v->stack_shadow = false;
@@ -293,7 +295,7 @@ static enum engine_exit run(struct engine *engine)
     struct vcpu *v = bt->v;
 
     for (;;) {
-        bool past_poll = false;
+        bool shadowed = false;
         struct tu *tu;
 
         if (v->events)
@@ -301,7 +303,7 @@ static enum engine_exit run(struct engine *engine)
         if (bt->step_due)
             handle_step(bt);
         if (__atomic_load_n(&v->attention, __ATOMIC_SEQ_CST) &&
-            !handle_attention(bt, &past_poll))
+            !handle_attention(bt, &shadowed))
             return ENGINE_KICKED;
         if (v->mode_dirty)
             bt_refresh(bt);
@@ -309,9 +311,9 @@ static enum engine_exit run(struct engine *engine)
             vcpu_deliver_fault(v);
             continue;
         }
-        tu = find_tu(bt);
+        tu = find_tu(bt, shadowed ? bt->mode | TU_STEP : bt->mode);
         if (tu && !v->mode_dirty)
-            enter_tu(bt, tu, past_poll);
+            enter_tu(bt, tu, shadowed);
         else if (bt->refused)
             return ENGINE_FAILED;
     }
