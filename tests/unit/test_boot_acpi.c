@@ -37,19 +37,25 @@ static uint8_t *table_at(uint8_t *ram, uint32_t address, const char *signature)
 START_TEST(guest_finds_all_tables)
 {
     uint8_t *ram = ram_make(2 * MIB);
-    uint8_t *rsdp, *rsdt, *fadt, *facs;
+    uint8_t *rsdp, *rsdt, *fadt, *facs, *madt;
 
     acpi_write(ram);
     rsdp = find_rsdp(ram);
     ck_assert_ptr_nonnull(rsdp);
     ck_assert_uint_eq(rsdp[15], 0);
     rsdt = table_at(ram, get32(rsdp + 16), "RSDT");
-    ck_assert_uint_eq(get32(rsdt + 4), 40);
+    ck_assert_uint_eq(get32(rsdt + 4), 44);
     fadt = table_at(ram, get32(rsdt + 36), "FACP");
     table_at(ram, get32(fadt + 40), "DSDT");
     facs = ram + get32(fadt + 36);
     ck_assert_mem_eq(facs, "FACS", 4);
     ck_assert_uint_eq(get32(fadt + 36) & 63, 0);
+    madt = table_at(ram, get32(rsdt + 40), "APIC");
+    ck_assert_uint_eq(get32(madt + 36), 0xfee00000);
+    ck_assert_uint_eq(madt[44], 0); /* the processor, enabled */
+    ck_assert_uint_eq(get32(madt + 48), 1);
+    ck_assert_uint_eq(madt[52], 1); /* the I/O APIC */
+    ck_assert_uint_eq(get32(madt + 56), 0xfec00000);
     ram_drop(ram, 2 * MIB);
 }
 END_TEST
