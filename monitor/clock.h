@@ -19,7 +19,7 @@ void timers_run(void);
 /* The earliest deadline, or 0 with none armed. */
 uint64_t timers_next(void);
 /* Called when the earliest deadline or the clock changes (the I/O thread). */
-void timers_set_notify(void (*changed)(void));
+void timers_set_notify(void (*notify)(void));
 /* A VM clock deadline as CLOCK_MONOTONIC ns; 0 while the VM is stopped. */
 uint64_t vm_clock_to_host(uint64_t deadline_ns);
 

@@ -99,7 +99,9 @@ static uint8_t pm_read_byte(struct piix4_pm *pm, uint32_t offset)
     uint32_t block[3] = {pm->status | (uint32_t)pm->enable << 16, pm->control,
                          (uint32_t)timer_ticks() & (BIT(TIMER_BITS) - 1)};
 
-    return offset < sizeof(block) ? ((uint8_t *)block)[offset] : 0;
+    return offset < sizeof(block)
+               ? (uint8_t)(block[offset / 4] >> offset % 4 * 8)
+               : 0;
 }
 
 static uint32_t pm_read(void *device, uint32_t offset, unsigned size)
