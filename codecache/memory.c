@@ -131,9 +131,7 @@ void codecache_flush(struct codecache *cc)
             cc->events.trace(cc->events.opaque, gfn, false);
         }
     }
-    for (unsigned i = 0; i < 1u << HASH_BITS; i++)
-        cc->hash[i] = 0;
-    codecache_jump_clear(cc);
+    codecache_forget_lookups(cc);
     cc->used = cc->stubs;
     cc->tu_count = 1;
     cc->side_count = 0;

@@ -40,6 +40,8 @@ static inline uint32_t tu_index(const struct codecache *cc, const struct tu *tu)
 {
     return (uint32_t)(tu - cc->tus);
 }
+/* Empties hash and jump cache: by the TUs if they are few. */
+void codecache_forget_lookups(struct codecache *cc);
 /* Undoes all chains into tu. */
 void codecache_unlink_into(struct codecache *cc, struct tu *tu);
 

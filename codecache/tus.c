@@ -207,6 +207,22 @@ void codecache_jump_set(struct codecache *cc, uint64_t context, uint32_t eip,
     e->host = codecache_entry(cc, tu);
 }
 
+void codecache_forget_lookups(struct codecache *cc)
+{
+    if (cc->tu_count > JUMP_CACHE_ENTRIES / 8) {
+        for (unsigned i = 0; i < 1u << HASH_BITS; i++)
+            cc->hash[i] = 0;
+        codecache_jump_clear(cc);
+        return;
+    }
+    for (uint32_t i = 1; i < cc->tu_count; i++) {
+        const struct tu *tu = &cc->tus[i];
+
+        cc->hash[hash_of(tu->gpa, tu->eip, tu->mode)] = 0;
+        cc->jumps[tu->eip & (JUMP_CACHE_ENTRIES - 1)].not_key = 0;
+    }
+}
+
 void codecache_jump_clear(struct codecache *cc)
 {
     for (unsigned i = 0; i < JUMP_CACHE_ENTRIES; i++)

@@ -170,6 +170,8 @@ uint64_t exit_stub(const struct context *c);
 /* --- guilt.c ------------------------------------------------------------- */
 struct guilt_table *guilt_create(void);
 void guilt_destroy(struct guilt_table *g);
+/* False: no instruction of that frame is guilty. */
+bool guilt_in_frame(const struct guilt_table *g, gpa_t gpa);
 unsigned guilt_of(const struct guilt_table *g, gpa_t gpa);
 bool guilt_add(struct guilt_table *g, gpa_t gpa, unsigned guilt);
 

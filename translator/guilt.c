@@ -15,8 +15,12 @@ struct guilt_slot {
     uint32_t guilt;
 };
 
+#define FRAME_BITS 65536u
+
 struct guilt_table {
     unsigned count;
+    /* frames with guilty sites in them, by their low bits: most have none */
+    uint32_t frames[FRAME_BITS / 32];
     struct guilt_slot slots[GUILT_SLOTS];
 };
 
@@ -39,6 +43,13 @@ static unsigned slot_of(const struct guilt_table *g, gpa_t gpa)
     return i;
 }
 
+bool guilt_in_frame(const struct guilt_table *g, gpa_t gpa)
+{
+    unsigned frame = (unsigned)(gpa >> PAGE_SHIFT) % FRAME_BITS;
+
+    return g->frames[frame / 32] >> (frame % 32) & 1;
+}
+
 unsigned guilt_of(const struct guilt_table *g, gpa_t gpa)
 {
     return g->slots[slot_of(g, gpa)].guilt;
@@ -46,13 +57,17 @@ unsigned guilt_of(const struct guilt_table *g, gpa_t gpa)
 
 bool guilt_add(struct guilt_table *g, gpa_t gpa, unsigned guilt)
 {
-    unsigned i;
+    unsigned i, frame;
 
     if (g->count > GUILT_SLOTS / 2) {
         for (i = 0; i < GUILT_SLOTS; i++)
             g->slots[i] = (struct guilt_slot){0, 0};
+        for (i = 0; i < FRAME_BITS / 32; i++)
+            g->frames[i] = 0;
         g->count = 0;
     }
+    frame = (unsigned)(gpa >> PAGE_SHIFT) % FRAME_BITS;
+    g->frames[frame / 32] |= BIT(frame % 32);
     i = slot_of(g, gpa);
     if ((g->slots[i].guilt & guilt) == guilt)
         return false;

@@ -258,6 +258,7 @@ static void log_host(struct context *c)
 
 static void emit_block(struct context *c)
 {
+    bool suspect = guilt_in_frame(c->t->guilt, c->gpa);
     bool poll = false;
 
     for (unsigned i = 0; i < c->count; i++)
@@ -266,7 +267,8 @@ static void emit_block(struct context *c)
         emit_poll(c);
     for (unsigned i = 0; i < c->count; i++) {
         const struct insn *insn = &c->insns[i];
-        unsigned guilt = guilt_of(c->t->guilt, c->gpa + (insn->eip - c->eip));
+        unsigned guilt =
+            suspect ? guilt_of(c->t->guilt, c->gpa + (insn->eip - c->eip)) : 0;
 
         c->current = i;
         c->checked = c->t->options.checked_all || (guilt & GUILT_CHECKED);
