@@ -16,7 +16,6 @@ import time
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 sys.path.insert(0, os.path.join(ROOT, "tests", "linux"))
-# pylint: disable=wrong-import-position
 from console import Console, ConsoleError  # noqa: E402
 from steps import PROMPT  # noqa: E402
 
