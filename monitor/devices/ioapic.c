@@ -54,7 +54,7 @@ void ioapic_set(struct ioapic *apic, unsigned pin, bool level)
     bool rises = level && !(apic->level & BIT(pin));
 
     apic->level = level ? apic->level | BIT(pin) : apic->level & ~BIT(pin);
-    if (rises && !(apic->entries[pin] & ENTRY_MASKED))
+    if (rises && !(apic->entries[pin] & (ENTRY_MASKED | ENTRY_LEVEL)))
         apic->edge |= BIT(pin);
     service(apic, pin);
 }

@@ -63,6 +63,7 @@ struct lapic {
     uint32_t irr[8], isr[8], tmr[8];
     uint32_t errors; /* since the last write of the ESR */
     bool extint, output;
+    bool counting; /* the timer runs: not stopped, no one-shot that is over */
     struct timer timer;
     uint64_t timer_start;
 };
@@ -94,6 +95,11 @@ static int highest(const uint32_t *set)
     return -1;
 }
 
+static bool is_enabled(const struct lapic *apic)
+{
+    return apic->regs[REG_SVR] & SVR_ENABLED;
+}
+
 /* Processor priority (SDM 3A 10.8.3.1). */
 static uint32_t priority(const struct lapic *apic)
 {
@@ -109,7 +115,7 @@ static int deliverable(const struct lapic *apic)
 {
     int vector = highest(apic->irr);
 
-    if (vector < 0 || !(apic->regs[REG_SVR] & SVR_ENABLED))
+    if (vector < 0 || !is_enabled(apic))
         return -1;
     return ((uint32_t)vector & 0xf0) > (priority(apic) & 0xf0) ? vector : -1;
 }
@@ -132,18 +138,32 @@ static void update(struct lapic *apic)
     apic->wiring.intr(apic->wiring.opaque, level);
 }
 
-static void request(struct lapic *apic, uint8_t vector, bool level)
+static void accept(struct lapic *apic, uint8_t vector, bool level)
 {
-    if (vector < 16) {
-        apic->errors |= ESR_RECEIVED;
-        return;
-    }
     bit_set(apic->irr, vector);
     if (level)
         bit_set(apic->tmr, vector);
     else
         bit_clear(apic->tmr, vector);
     update(apic);
+}
+
+/* SDM 3A 10.5.3: an error is an interrupt, too, unless its vector is one. */
+static void note_error(struct lapic *apic, uint32_t error)
+{
+    uint32_t lvt = apic->regs[REG_LVT_ERROR];
+
+    apic->errors |= error;
+    if (!(lvt & LVT_MASKED) && (lvt & 0xff) >= 16)
+        accept(apic, (uint8_t)lvt, false);
+}
+
+static void request(struct lapic *apic, uint8_t vector, bool level)
+{
+    if (vector < 16)
+        note_error(apic, ESR_RECEIVED);
+    else
+        accept(apic, vector, level);
 }
 
 static void end_of_interrupt(struct lapic *apic)
@@ -180,7 +200,7 @@ bool lapic_deliver(struct lapic *apic, const struct apic_message *message)
         log_event(UNIMP, "lapic: message of delivery mode %u", message->mode);
         return false;
     }
-    if (!(apic->regs[REG_SVR] & SVR_ENABLED))
+    if (!is_enabled(apic))
         return false;
     request(apic, message->vector, message->level);
     return true;
@@ -195,18 +215,25 @@ static void send(struct lapic *apic, uint32_t icr)
         shorthand == 0 ? is_for_me(apic, dest, icr >> 11 & 1) : shorthand != 3;
 
     if (mode <= MODE_LOWEST && (icr & 0xff) < 16) {
-        apic->errors |= ESR_SENT;
+        note_error(apic, ESR_SENT);
         return;
     }
-    if (me && mode <= MODE_LOWEST)
-        request(apic, (uint8_t)icr, false);
-    else if (me)
+    if (me && mode <= MODE_LOWEST) { /* disabled it sends, but takes none */
+        if (is_enabled(apic))
+            request(apic, (uint8_t)icr, false);
+    } else if (me) {
         log_event(UNIMP, "lapic: IPI of delivery mode %u to itself", mode);
+    }
 }
 
 void lapic_set_extint(struct lapic *apic, bool level)
 {
+    uint32_t lint0 = apic->regs[REG_LVT_LINT0];
+    bool rises = level && !apic->extint;
+
     apic->extint = level;
+    if (rises && !(lint0 & LVT_MASKED) && LVT_MODE(lint0) == MODE_FIXED)
+        request(apic, (uint8_t)lint0, false);
     update(apic);
 }
 
@@ -255,12 +282,18 @@ static bool is_periodic(const struct lapic *apic)
     return apic->regs[REG_LVT_TIMER] & LVT_PERIODIC;
 }
 
-static void timer_start(struct lapic *apic)
+/* Starts with `count` counts left of the initial count. */
+static void timer_start(struct lapic *apic, uint32_t count)
 {
+    unsigned __int128 gone = apic->regs[REG_INITIAL] - count;
+
     timer_cancel(&apic->timer);
-    if (!apic->regs[REG_INITIAL])
+    apic->counting = count != 0;
+    if (!apic->counting)
         return;
-    apic->timer_start = vm_clock_ns();
+    apic->timer_start =
+        vm_clock_ns() -
+        (uint64_t)(gone * divisor(apic) * 1000000 / apic->wiring.bus_khz);
     timer_arm(&apic->timer, apic->timer_start + period(apic));
 }
 
@@ -276,6 +309,8 @@ static void timer_fired(void *device)
         if (length < MIN_PERIOD_NS)
             next = (MIN_PERIOD_NS / length + 1) * length;
         timer_arm(&apic->timer, apic->timer_start + next);
+    } else {
+        apic->counting = false;
     }
     if (!(apic->regs[REG_LVT_TIMER] & LVT_MASKED))
         request(apic, (uint8_t)apic->regs[REG_LVT_TIMER], false);
@@ -286,7 +321,7 @@ static uint32_t timer_count(const struct lapic *apic)
     uint32_t initial = apic->regs[REG_INITIAL];
     uint64_t gone = counts_gone(apic);
 
-    if (!initial)
+    if (!apic->counting)
         return 0;
     if (is_periodic(apic))
         return initial - (uint32_t)(gone % initial);
@@ -364,6 +399,7 @@ static void write_register(struct lapic *apic, unsigned reg, uint32_t value)
 {
     uint32_t mask = writable(reg);
     bool lvt = reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR;
+    uint32_t left;
 
     if (reg == REG_EOI) {
         end_of_interrupt(apic);
@@ -376,15 +412,18 @@ static void write_register(struct lapic *apic, unsigned reg, uint32_t value)
     }
     if (!mask)
         return;
+    left = timer_count(apic);
     apic->regs[reg] = (apic->regs[reg] & ~mask) | (value & mask);
-    if (lvt && !(apic->regs[REG_SVR] & SVR_ENABLED))
+    if (lvt && !is_enabled(apic))
         apic->regs[reg] |= LVT_MASKED;
     if (reg == REG_SVR && !(value & SVR_ENABLED))
         mask_all(apic);
     if (reg == REG_ICR_LOW)
         send(apic, value);
     if (reg == REG_INITIAL)
-        timer_start(apic);
+        timer_start(apic, value);
+    if (reg == REG_DIVIDE) /* what is left goes on at the new speed */
+        timer_start(apic, left);
     update(apic);
 }
 
@@ -433,6 +472,7 @@ void lapic_reset(struct lapic *apic)
     for (unsigned i = 0; i < 8; i++)
         apic->irr[i] = apic->isr[i] = apic->tmr[i] = 0;
     apic->errors = 0;
+    apic->counting = false;
     apic->regs[REG_DFR] = 0xffffffffu;
     mask_all(apic);
     apic->regs[REG_SVR] = SVR_ENABLED | 0xff;

@@ -28,6 +28,7 @@ enum {
     ICR_HIGH = 0x310,
     LVT_TIMER = 0x320,
     LINT0 = 0x350,
+    LVT_ERROR = 0x370,
     INITIAL = 0x380,
     CURRENT = 0x390,
     DIVIDE = 0x3e0,
@@ -348,6 +349,134 @@ START_TEST(software_disable_masks_everything)
 }
 END_TEST
 
+START_TEST(error_is_an_interrupt)
+{
+    wr(LVT_ERROR, 0xee);
+    wr(ICR, 0x40000 | 0x0f);
+    ck_assert_int_eq(lapic_ack(lapic), 0xee);
+    wr(EOI, 0);
+    wr(LVT_ERROR, 0x05); /* no error of an error */
+    wr(ICR, 0x40000 | 0x0f);
+    ck_assert(!intr);
+}
+END_TEST
+
+START_TEST(disabled_apic_takes_no_message_from_itself)
+{
+    wr(SVR, 0xff);
+    wr(ICR, 0x40000 | 0x77);
+    ck_assert_uint_eq(rd(IRR + 0x30), 0);
+    wr(SVR, 0x1ff);
+    ck_assert(!intr);
+}
+END_TEST
+
+START_TEST(withdrawn_request_is_spurious)
+{
+    wr(SVR, 0x1cf);
+    wr(ICR, 0x40000 | 0x51);
+    ck_assert(intr);
+    wr(TPR, 0x60); /* between INTR and INTA */
+    ck_assert_int_eq(lapic_ack(lapic), 0xcf);
+    ck_assert_uint_eq(rd(ISR + 0x60), 0); /* needs no end */
+    wr(TPR, 0);
+    ck_assert_int_eq(lapic_ack(lapic), 0x51);
+}
+END_TEST
+
+START_TEST(lint0_can_have_a_vector)
+{
+    wr(LINT0, 0x39);
+    lapic_set_extint(lapic, true);
+    ck_assert_int_eq(lapic_ack(lapic), 0x39);
+    wr(EOI, 0);
+    ck_assert(!intr);
+    lapic_set_extint(lapic, true); /* no edge */
+    ck_assert(!intr);
+}
+END_TEST
+
+START_TEST(divisor_changes_under_way)
+{
+    wr(DIVIDE, 0xb); /* by 1: 10 ns */
+    wr(LVT_TIMER, 0x80);
+    wr(INITIAL, 1000);
+    advance(4000);
+    wr(DIVIDE, 0x0); /* by 2 */
+    ck_assert_uint_eq(rd(CURRENT), 600);
+    advance(6000);
+    ck_assert_uint_eq(rd(CURRENT), 300);
+    advance(5999);
+    ck_assert(!intr);
+    advance(1);
+    ck_assert(intr);
+}
+END_TEST
+
+START_TEST(finished_timer_stays_at_zero_in_any_mode)
+{
+    wr(DIVIDE, 0xb);
+    wr(LVT_TIMER, 0x10080);
+    wr(INITIAL, 1000);
+    advance(15000);
+    wr(LVT_TIMER, 0x20080);
+    ck_assert_uint_eq(rd(CURRENT), 0);
+    wr(DIVIDE, 0x0);
+    advance(NS_PER_SEC);
+    ck_assert(!intr);
+}
+END_TEST
+
+START_TEST(level_leaves_no_edge_behind)
+{
+    route(9, 0x8041);
+    ioapic_set(ioapic, 9, true);
+    ck_assert_int_eq(lapic_ack(lapic), 0x41);
+    ioapic_set(ioapic, 9, false);
+    ioapic_set(ioapic, 9, true);
+    ioapic_set(ioapic, 9, false);
+    route(9, 0x41); /* edge: clears remote IRR */
+    wr(EOI, 0);
+    ck_assert(!intr);
+    ck_assert_uint_eq(io_rd(0x10 + 2 * 9), 0x41);
+}
+END_TEST
+
+START_TEST(masked_level_is_ended_and_comes_again_unmasked)
+{
+    route(9, 0x8041);
+    ioapic_set(ioapic, 9, true);
+    ck_assert_int_eq(lapic_ack(lapic), 0x41);
+    route(9, 0x18041);
+    ck_assert_uint_eq(io_rd(0x10 + 2 * 9), 0x1c041);
+    wr(EOI, 0);
+    ck_assert(!intr);
+    ck_assert_uint_eq(io_rd(0x10 + 2 * 9), 0x18041);
+    route(9, 0x8041);
+    ck_assert(intr);
+}
+END_TEST
+
+START_TEST(cluster_model_names_cluster_and_member)
+{
+    static const struct {
+        uint8_t dest;
+        bool mine;
+    } cases[] = {{0x12, true},  {0x1f, true},  {0xf2, true},
+                 {0x22, false}, {0x1d, false}, {0xff, true}};
+
+    wr(DFR, 0);
+    wr(LDR, 0x12000000);
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        wr(ICR_HIGH, (uint32_t)cases[i].dest << 24);
+        wr(ICR, 0x877);
+        ck_assert_uint_eq(intr, cases[i].mine);
+        lapic_ack(lapic);
+        wr(EOI, 0);
+    }
+}
+END_TEST
+
 START_TEST(registers_identify_themselves)
 {
     ck_assert_uint_eq(rd(VERSION) & 0xff, 0x14);
@@ -384,6 +513,15 @@ int main(void)
     tcase_add_test(tests, masked_timer_runs_silently);
     tcase_add_test(tests, external_interrupts_pass_through_lint0);
     tcase_add_test(tests, software_disable_masks_everything);
+    tcase_add_test(tests, error_is_an_interrupt);
+    tcase_add_test(tests, disabled_apic_takes_no_message_from_itself);
+    tcase_add_test(tests, withdrawn_request_is_spurious);
+    tcase_add_test(tests, lint0_can_have_a_vector);
+    tcase_add_test(tests, divisor_changes_under_way);
+    tcase_add_test(tests, finished_timer_stays_at_zero_in_any_mode);
+    tcase_add_test(tests, level_leaves_no_edge_behind);
+    tcase_add_test(tests, masked_level_is_ended_and_comes_again_unmasked);
+    tcase_add_test(tests, cluster_model_names_cluster_and_member);
     tcase_add_test(tests, registers_identify_themselves);
     return test_run(suite);
 }
