@@ -22,7 +22,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 OPTIONS = ("-m 128 -display none -nodefaults -no-reboot -debugcon stdio "
            "-device isa-debug-exit,iobase=0xf4,iosize=0x04").split()
-BATCH = 50000
+BATCH = 100000
 # format.h, struct cases_header and struct test_case
 HEADER = struct.Struct("<6IQ")
 CASE = struct.Struct("<8II5HHHBBB3x56s112s256s")
@@ -31,6 +31,8 @@ FX_SIZE, DATA_SIZE, CONST_SIZE = 512, 8192, 4096
 REGISTERS = "eax ecx edx ebx esp ebp esi edi eflags".split()
 FIELDS = (REGISTERS + "eip vector error cr2 ds es ss fs gs cs".split())
 FX_WORDS = 128
+# format.h, the segments of 4 GiB that do not start at 0
+WRAPPING_BASES = (0x20000000, 0x20000000 - 0x8000, 0xfffff000)
 
 
 class Broken(Exception):
@@ -138,6 +140,19 @@ def differences(native, guest):
     return lines
 
 
+def excused(native, guest):
+    """True if both are right: an access across the end of a 4 GiB segment
+    raises #GP or #SS, or wraps and here meets no page (SDM 3A 5.3: "may or
+    may not")."""
+    n, g = (dict(zip(FIELDS, record[0])) for record in (native, guest))
+    wraps = any(0 < base - g["cr2"] <= 64 for base in WRAPPING_BASES)
+    same = all(n[name] == g[name] for name in FIELDS
+               if name not in ("vector", "error", "cr2"))
+    return (same and native[0][len(FIELDS):] == guest[0][len(FIELDS):]
+            and n["vector"] in (12, 13) and n["error"] == 0
+            and g["vector"] == 14 and wraps)
+
+
 class Bench:
     """Where the programs and the files are, and which machine is tried."""
 
@@ -190,6 +205,17 @@ class Bench:
                                             err))
         return int(words[0]), int(words[3]), parse_records(out)
 
+    def excuse(self, path, records):
+        """Takes the cases out of records that are right in both; how many."""
+        if not records:
+            return 0
+        native = parse_records(self.tool("native", path, "--dump",
+                                         *sorted(records)))
+        right = [i for i in records if excused(native[i], records[i])]
+        for i in right:
+            del records[i]
+        return len(right)
+
     def where_it_died(self, path, hashes, options, status, out, err):
         """Runs again, naming each case, and shows the last one."""
         text = [f"the machine ended early (status {status})"]
@@ -209,6 +235,7 @@ class Bench:
             # the guest dumps no more than twenty
             _, _, records = self.compare(path,
                                          f" first={start} count=20")
+            self.excuse(path, records)
             bad += [cases[i] for i in records]
         return bad
 
@@ -245,6 +272,7 @@ def try_file(bench, path, args):
     """Compares one file; prints what differs; returns (passed, failed)."""
     options = f" first={args.only} count=1" if args.only is not None else ""
     done, failed, records = bench.compare(path, options)
+    failed -= bench.excuse(path, records)
     file = CaseFile(path)
     for index in sorted(records)[:args.show]:
         print(f"FAIL case {index} of {path}")

@@ -287,6 +287,11 @@ bool prepare(struct sequence *s, const struct form *f, uint32_t *linear)
     case M(BTS):
         prepare_bit_test(s, f);
         return true;
+    case M(MASKMOVQ):
+    case M(MASKMOVDQU):
+        emit_mov_reg(s, EDI,
+                     DATA_BASE + random_below(s->random, DATA_SIZE - 16));
+        return flat_ds(s);
     case M(BOUND):
         *linear = DATA_BASE + 8 * random_below(s->random, DATA_SIZE / 8);
         return true;
