@@ -150,29 +150,3 @@ enum callout_result callout_bit_test(struct vcpu *v, uint32_t arg, uint32_t lin)
     v->eip = v->next_eip;
     return CALLOUT_DISPATCH;
 }
-
-/* Limits hold for the whole operand, pages for the bytes the mask selects. */
-enum callout_result callout_maskmov(struct vcpu *v, uint32_t arg, uint32_t lin)
-{
-    unsigned count = ARG_SECOND(arg) & 31;
-    enum seg seg = (enum seg)(ARG_SECOND(arg) >> 5);
-    enum mem_flags flags = (enum mem_flags)(MEM_WRITE | vcpu_mem_user(v));
-    uint8_t bytes[32];
-    gva_t at;
-
-    for (unsigned i = 0; i < 32; i++)
-        bytes[i] = v->bounce[i];
-    if (!vcpu_seg_check(v, seg, lin, count, flags, &at))
-        return vcpu_deliver_fault(v);
-    for (unsigned i = 0; i < count; i++)
-        if (bytes[16 + i] & 0x80 && !v->world->mem_probe(v, at + i, 1, flags))
-            return vcpu_deliver_fault(v);
-    v->code_changed = false;
-    for (unsigned i = 0; i < count; i++)
-        if (bytes[16 + i] & 0x80)
-            v->world->mem_write(v, at + i, &bytes[i], 1, flags);
-    if (!v->code_changed)
-        return CALLOUT_NEXT;
-    v->eip = v->next_eip;
-    return CALLOUT_DISPATCH;
-}

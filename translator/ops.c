@@ -239,48 +239,30 @@ static void emit_xlat(struct context *c, const struct insn *insn)
     access_end(c, true);
 }
 
-/* Data and mask to memory, and C stores the bytes: a check of all of them
- * would find faults where the mask selects none. */
-static void emit_maskmov_callout(struct context *c, const struct insn *insn,
-                                 unsigned seg)
-{
-    struct emit *e = &c->e;
-    bool mmx = insn->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
-    struct enc store = {
-        .map = 1, .opcode = 0x7f, .rep = mmx ? 0 : 0xf3, .reg = insn->enc.reg};
-    struct mem_ref data =
-        host_ref(HOST_STATE, (int32_t)offsetof(struct vcpu, bounce));
-    struct mem_ref mask =
-        host_ref(HOST_STATE, (int32_t)offsetof(struct vcpu, bounce) + 16);
-
-    emit_mem(e, &store, &data);
-    store.reg = insn->rm;
-    emit_mem(e, &store, &mask);
-    emit_mov_rr32(e, HOST_ADD, RDI);
-    if (insn->addrsize == 2)
-        emit_movzx16(e, HOST_ADD, HOST_ADD);
-    emit_call_id(c, insn, CALLOUT_ID_maskmov,
-                 ARG_MAKE(0, 0, (mmx ? 8 : 16) | seg << 5));
-}
-
 /* The address is in edi by definition: r8 trades places with it. */
 static void emit_maskmov(struct context *c, const struct insn *insn)
 {
-    unsigned seg = insn_segment(insn, SEG_DS);
     struct emit *e = &c->e;
+    bool mmx = insn->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
+    struct mem_ref m;
 
-    if (c->checked || c->segmented || insn->addrsize == 2 || seg == SEG_FS ||
-        seg == SEG_GS || seg == SEG_CS) {
-        emit_maskmov_callout(c, insn, seg);
-        return;
-    }
     emit_mov_rr32(e, HOST_ADDR, RDI);
+    if (insn->addrsize == 2)
+        emit_movzx16(e, HOST_ADDR, HOST_ADDR);
+    m = access_offset_in_r8(c, insn_segment(insn, SEG_DS), mmx ? 8 : 16,
+                            MEM_WRITE);
+    if (!m.guest)
+        emit_lea64(e, HOST_ADDR, m);
+    if (c->open)
+        c->open->swap = 1 + RDI;
     emit_xchg64(e, RDI, HOST_ADDR);
     side_mark(c, c->current, 1 + RDI);
-    emit_bytes(e, (const uint8_t[]){0x65, 0x67}, 2);
+    if (m.guest)
+        emit_bytes(e, (const uint8_t[]){0x65, 0x67}, 2);
     emit_reg(e, &insn->enc, insn->rm);
     side_mark(c, c->current, 0);
     emit_xchg64(e, RDI, HOST_ADDR);
+    access_end(c, true);
 }
 
 /* bt family: with a register offset the operand reaches beyond the access that

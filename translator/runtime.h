@@ -22,8 +22,6 @@
  *   bit_test: bt family with a register offset: arg = ARG_MAKE(bit register,
  *     size | address size << 4, kind 0 bt 1 bts 2 btr 3 btc | segment << 2),
  *     lin = operand's offset.
- *   maskmov: the bytes at bounce, those whose mask byte, 16 behind, has bit 7;
- *     arg = ARG_MAKE(0, 0, count | segment << 5), lin = offset.
  */
 #define RUNTIME_CALLOUT_LIST(X)                                                \
     X(slow_access)                                                             \
@@ -36,8 +34,7 @@
     X(fnstenv)                                                                 \
     X(host_fault)                                                              \
     X(branch_check)                                                            \
-    X(bit_test)                                                                \
-    X(maskmov)
+    X(bit_test)
 
 enum fpu_use { FPU_USE_X87, FPU_USE_WAIT, FPU_USE_MMX, FPU_USE_SSE };
 
