@@ -69,6 +69,53 @@ class Case:
         return other
 
 
+def kept_case(path):
+    """A case kept as text: what it leaves out is 0, flat or the default."""
+    values = {"esp": 0x20001000, "eflags": 0x202, "fx": 0, "data": 0,
+              "at": 0x100, "ds": 0x2b, "es": 0x2b, "ss": 0x2b, "fs": 0x2b,
+              "gs": 0x2b}
+    code, at, undefined = b"", [], []
+    for line in path.read_text().splitlines():
+        words = line.split("#")[0].split()
+        if words[:1] == ["insn"]:
+            # undefined=N: flags undefined before it (format.h)
+            flags = [w for w in words if w.startswith("undefined=")]
+            at.append(len(code))
+            undefined.append(int(flags[0][10:], 16) if flags else 0)
+            code += bytes.fromhex("".join(w for w in words[1:]
+                                          if w not in flags))
+        elif words[:1] == ["end"]:
+            at.append(len(code))
+            undefined.append(int(words[1], 16))
+        else:
+            values.update((name, int(value, 16)) for name, value in
+                          (word.split("=") for word in words))
+    fields = [values.get(name, 0) for name in REGISTERS]
+    fields += [values[name] for name in ("ds", "es", "ss", "fs", "gs")]
+    fields += [values["at"], len(code), values["fx"], values["data"]]
+    pad = bytes(INSNS_MAX - len(at))
+    tables = struct.pack(f"<{INSNS_MAX}H",
+                         *undefined, *([0] * len(pad)))
+    return Case(CASE.pack(*fields, len(at), bytes(at) + pad, tables,
+                          code.ljust(256, b"\xcc")))
+
+
+def case_text(case):
+    """The other way: a case as text to keep."""
+    lines = [" ".join(f"{name}={value:x}" for name, value in
+                      zip(REGISTERS, case.head)),
+             " ".join(f"{name}={value:x}" for name, value in
+                      zip(("ds", "es", "ss", "fs", "gs", "at"),
+                          case.head[9:15])),
+             f"fx={case.head[16]:x} data={case.head[17]:x}"]
+    undefined = struct.unpack(f"<{INSNS_MAX}H", case.undefined)
+    for n, (a, b) in enumerate(zip(case.insn_at, case.insn_at[1:case.insns])):
+        flags = f" undefined={undefined[n]:x}" if undefined[n] else ""
+        if any(byte != 0x90 for byte in case.code[a:b]):
+            lines.append(f"insn {case.code[a:b].hex()}{flags}")
+    return "\n".join(lines + [f"end {undefined[case.insns - 1]:x}"]) + "\n"
+
+
 class CaseFile:
     """A file of cases, in memory: images first, then cases."""
 
@@ -279,10 +326,43 @@ def try_file(bench, path, args):
         if args.whole:
             print(bench.explain(path, index))
         else:
-            print(bench.explain(bench.minimise(file, file.case(index))))
+            minimal = bench.minimise(file, file.case(index))
+            print(bench.explain(minimal))
+            if args.keep:
+                args.keep.write_text(case_text(CaseFile(minimal).case(0)))
+                args.keep = None
         sys.stdout.flush()
     ran = 1 if args.only is not None else done
     return ran - failed, failed
+
+
+def try_kept(bench, directory, args):
+    """Compares the cases kept in a directory."""
+    names = sorted(directory.glob("*.case"))
+    images, path = bench.dir / "images.cases", bench.dir / "kept.cases"
+    bench.generate(images, 1, 1)
+    CaseFile(images).write(path, [kept_case(name) for name in names])
+    _, failed, records = bench.compare(path)
+    for index in sorted(records):
+        print(f"FAIL {names[index].stem}")
+        print(bench.explain(path, index))
+    return len(names) - failed, failed
+
+
+def try_noticing(bench, seed):
+    """That a difference is seen: with one hash spoilt, one case differs."""
+    path = bench.dir / "spoilt.cases"
+    hashes = path.with_suffix(".hashes")
+    bench.generate(path, 100, seed)
+    bench.tool("native", path, hashes)
+    spoilt = bytearray(hashes.read_bytes())
+    spoilt[8 * 42 + seed % 8] ^= 1 << seed % 7
+    hashes.write_bytes(spoilt)
+    _, out, _ = bench.guest(path, hashes)
+    if list(parse_records(out)) == [42]:
+        return 1, 0
+    print("FAIL a_record_that_differs_is_noticed")
+    return 0, 1
 
 
 def parse_arguments():
@@ -300,6 +380,10 @@ def parse_arguments():
     parser.add_argument("--whole", action="store_true",
                         help="show them as they are, not cut down")
     parser.add_argument("--only", type=int, help="run just this case")
+    parser.add_argument("--kept", type=pathlib.Path,
+                        help="run the cases kept in a directory too")
+    parser.add_argument("--keep", type=pathlib.Path,
+                        help="write the first differing case to a file")
     parser.add_argument("files", nargs="*", type=pathlib.Path,
                         help="files of cases to run instead of new ones")
     return parser.parse_args()
@@ -316,6 +400,10 @@ def main():
     counts = [min(BATCH, args.count - at)
               for at in range(0, 0 if files else args.count, BATCH)]
     try:
+        if args.kept:
+            for good, bad in (try_kept(bench, args.kept, args),
+                              try_noticing(bench, seed)):
+                passed, failed = passed + good, failed + bad
         for path in files:
             good, bad = try_file(bench, path, args)
             passed, failed = passed + good, failed + bad

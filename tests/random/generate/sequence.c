@@ -260,6 +260,8 @@ static uint16_t undefined_if_it_faults(const struct form *f)
     case M(POPA):
     case M(POPAD):
     case M(ENTER):
+    case M(MASKMOVQ):
+    case M(MASKMOVDQU):
     case M(FNSTENV):
     case M(FNSAVE):
     case M(FLDENV):
