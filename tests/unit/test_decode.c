@@ -34,92 +34,104 @@ static unsigned bytes_of(const char *hex, uint8_t *to)
 
 /* --- rows ---------------------------------------------------------------- */
 
-static void check_row(bool code16, const char *hex, unsigned class,
-                      const char *text)
-{
-    uint8_t bytes[32] = {0};
-    unsigned n = bytes_of(hex, bytes);
-    struct insn insn;
-    char found[96];
-    size_t end;
-
-    ck_assert_msg(insn_decode(&insn, bytes, 15, EIP, code16, &all) == DECODE_OK,
-                  "%s", hex);
-    ck_assert_msg(insn.len == n, "%s: length %u", hex, insn.len);
-    ck_assert_msg(insn.rule->class == class, "%s: class %u", hex,
-                  insn.rule->class);
-    ck_assert_int_eq(memcmp(insn.bytes, bytes, n), 0);
-    ck_assert_uint_eq(insn.eip, EIP);
-    if (!*text)
-        return;
-    insn_disassemble(bytes, n, EIP, code16 ? 16 : 32, found, sizeof(found));
-    for (end = strlen(found); end && found[end - 1] == ' '; end--)
-        found[end - 1] = '\0';
-    ck_assert_msg(!strcmp(found, text), "%s: \"%s\"", hex, found);
-}
-
-START_TEST(every_row_is_what_it_says)
-{
-#define ROW(bits, hex, class, text) \
-    check_row(bits == 16, hex, CLASS_##class, text);
+static const struct row {
+    uint8_t bits, class;
+    const char *hex, *text;
+} rows[] = {
+#define ROW(bits, hex, class, text) {bits, CLASS_##class, hex, text},
 #define OUTCOME(bits, hex, result)
 #include "decode_rows.inc"
 #undef ROW
 #undef OUTCOME
-}
-END_TEST
+};
 
-static void check_outcome(bool code16, const char *hex,
-                          enum decode_result result)
-{
-    uint8_t bytes[32];
-    unsigned n = bytes_of(hex, bytes);
-    struct insn insn;
-
-    ck_assert_msg(
-        insn_decode(&insn, bytes, n < 15 ? n : 15, EIP, code16, &all) == result,
-        "%s", hex);
-}
-
-START_TEST(what_is_no_instruction_has_its_outcome)
-{
+static const struct {
+    uint8_t bits, result;
+    const char *hex;
+} outcomes[] = {
 #define ROW(bits, hex, class, text)
-#define OUTCOME(bits, hex, result) \
-    check_outcome(bits == 16, hex, DECODE_##result);
+#define OUTCOME(bits, hex, result) {bits, DECODE_##result, hex},
 #include "decode_rows.inc"
 #undef ROW
 #undef OUTCOME
+};
+
+static const struct {
+    uint16_t mnemonic;
+    const char *name;
+} table[] = {
+#define ROW(mnemonic, class, feature)          {ZYDIS_MNEMONIC_##mnemonic, #mnemonic},
+#define CALL(mnemonic, callout, form, feature) ROW(mnemonic, , )
+#include "translator/insn.def"
+#undef ROW
+#undef CALL
+};
+
+static void check_row(const struct row *row)
+{
+    uint8_t bytes[32] = {0};
+    unsigned n = bytes_of(row->hex, bytes);
+    struct insn insn;
+    char found[96];
+    size_t end;
+
+    ck_assert_msg(insn_decode(&insn, bytes, 15, EIP, row->bits == 16, &all) ==
+                      DECODE_OK,
+                  "%s", row->hex);
+    ck_assert_msg(insn.len == n, "%s: length %u", row->hex, insn.len);
+    ck_assert_msg(insn.rule->class == row->class, "%s: class %u", row->hex,
+                  insn.rule->class);
+    ck_assert_int_eq(memcmp(insn.bytes, bytes, n), 0);
+    ck_assert_uint_eq(insn.eip, EIP);
+    if (!*row->text)
+        return;
+    insn_disassemble(bytes, n, EIP, row->bits, found, sizeof(found));
+    for (end = strlen(found); end && found[end - 1] == ' '; end--)
+        found[end - 1] = '\0';
+    ck_assert_msg(!strcmp(found, row->text), "%s: \"%s\"", row->hex, found);
+}
+
+START_TEST(every_row_is_what_it_says)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        check_row(&rows[i]);
+}
+END_TEST
+
+START_TEST(what_is_no_instruction_has_its_outcome)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(outcomes); i++) {
+        uint8_t bytes[32];
+        unsigned n = bytes_of(outcomes[i].hex, bytes);
+        struct insn insn;
+
+        ck_assert_msg(insn_decode(&insn, bytes, n < 15 ? n : 15, EIP,
+                                  outcomes[i].bits == 16,
+                                  &all) == outcomes[i].result,
+                      "%s", outcomes[i].hex);
+    }
 }
 END_TEST
 
 /* --- insn.def ------------------------------------------------------------ */
 
-static uint8_t rows_hit[ZYDIS_MNEMONIC_MAX_VALUE + 1];
-
 START_TEST(every_row_of_the_table_is_reached_by_a_decode_row)
 {
-    /* the decoder reads it as the hint NOP it is where it does not exist */
-    static const uint16_t unreachable[] = {ZYDIS_MNEMONIC_CLDEMOTE};
+    static uint8_t hit[ZYDIS_MNEMONIC_MAX_VALUE + 1];
     struct insn insn;
-    uint8_t bytes[32];
 
-    for (unsigned i = 0; i < ARRAY_SIZE(unreachable); i++)
-        rows_hit[unreachable[i]] = 1;
-#define ROW(bits, hex, class, text)                            \
-    memset(bytes, 0, sizeof(bytes));                           \
-    bytes_of(hex, bytes);                                      \
-    if (!insn_decode(&insn, bytes, 15, EIP, bits == 16, &all)) \
-        rows_hit[insn.mnemonic] = 1;
-#define OUTCOME(bits, hex, result)
-#include "decode_rows.inc"
-#undef ROW
-#define ROW(mnemonic, class, feature) \
-    ck_assert_msg(rows_hit[ZYDIS_MNEMONIC_##mnemonic], "no row: " #mnemonic);
-#define CALL(mnemonic, callout, form, feature) ROW(mnemonic, , )
-#include "translator/insn.def"
-#undef ROW
-#undef CALL
-#undef OUTCOME
+    /* the decoder reads it as the hint NOP it is where it does not exist */
+    hit[ZYDIS_MNEMONIC_CLDEMOTE] = 1;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint8_t bytes[32] = {0};
+
+        bytes_of(rows[i].hex, bytes);
+        if (insn_decode(&insn, bytes, 15, EIP, rows[i].bits == 16, &all) ==
+            DECODE_OK)
+            hit[insn.mnemonic] = 1;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
+        ck_assert_msg(hit[table[i].mnemonic], "no row: %s", table[i].name);
 }
 END_TEST
 
@@ -156,7 +168,7 @@ START_TEST(what_the_model_lacks_is_undefined)
         const char *hex;
         size_t word;
         unsigned bit;
-    } rows[] = {
+    } features[] = {
         {"d9e8", offsetof(struct cpu_model, feat_1_edx), 0},
         {"0f44c1", offsetof(struct cpu_model, feat_1_edx), 15},
         {"0fc70e", offsetof(struct cpu_model, feat_1_edx), 8},
@@ -178,19 +190,19 @@ START_TEST(what_the_model_lacks_is_undefined)
         {"0f01f9", offsetof(struct cpu_model, feat_81_edx), 27},
     };
 
-    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
         struct cpu_model model = all;
         uint8_t bytes[16] = {0};
         struct insn insn;
 
-        bytes_of(rows[i].hex, bytes);
+        bytes_of(features[i].hex, bytes);
         ck_assert_uint_eq(insn_decode(&insn, bytes, 15, EIP, false, &model),
                           DECODE_OK);
         ck_assert_uint_ne(insn.rule->class, CLASS_UNDEF);
-        *(uint32_t *)(void *)((char *)&model + rows[i].word) &=
-            ~BIT(rows[i].bit);
+        *(uint32_t *)(void *)((char *)&model + features[i].word) &=
+            ~BIT(features[i].bit);
         insn_decode(&insn, bytes, 15, EIP, false, &model);
-        ck_assert_msg(insn.rule->class == CLASS_UNDEF, "%s", rows[i].hex);
+        ck_assert_msg(insn.rule->class == CLASS_UNDEF, "%s", features[i].hex);
     }
 }
 END_TEST
