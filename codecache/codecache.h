@@ -29,11 +29,14 @@ struct side_entry {
     uint16_t swap : 4;
 };
 
+/* Frame 0 can be a second page. */
+#define TU_SECOND_PAGE 1u
+
 struct tu {
     uint32_t eip;
     uint32_t mode;
     gpa_t gpa;
-    gpa_t gpa2;        /* start of the second page's part; 0 if none */
+    gpa_t gpa2;        /* second page | TU_SECOND_PAGE; 0 if none */
     uint32_t host_off; /* entry, with the safepoint poll if there is one */
     uint32_t host_len;
     uint32_t side_first; /* into the side-entry pool */

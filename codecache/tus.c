@@ -173,8 +173,9 @@ static bool overlaps(const struct tu *tu, gpa_t gpa, unsigned len)
 
     if (tu->gpa2) {
         unsigned in_first = PAGE_SIZE - (unsigned)(tu->gpa & ~PAGE_MASK);
+        gpa_t second = tu->gpa2 & ~(gpa_t)TU_SECOND_PAGE;
 
-        if (tu->gpa2 < gpa + len && gpa < tu->gpa2 + (first - in_first))
+        if (second < gpa + len && gpa < second + (first - in_first))
             return true;
         first = in_first;
     }

@@ -67,8 +67,25 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
 
 /* --- callouts that may rewrite code -------------------------------------- */
 
-/* A store may kill the TU it runs in: go on in fresh code (invariant C2). */
-#define GUARDED_CALLOUTS(X) X(movs) X(stos) X(ins) X(pusha) X(enter) X(fxsave)
+/* A store may kill the TU it runs in, invlpg may change where code is: go on
+ * in fresh code (invariant C2). */
+#define GUARDED_CALLOUTS(X) \
+    X(movs)                 \
+    X(stos)                 \
+    X(ins)                  \
+    X(pusha)                \
+    X(pushf)                \
+    X(enter)                \
+    X(fxsave)               \
+    X(fnsave)               \
+    X(fnstenv)              \
+    X(sgdt)                 \
+    X(sidt)                 \
+    X(sldt)                 \
+    X(str)                  \
+    X(smsw)                 \
+    X(arpl)                 \
+    X(invlpg)
 #define X(name)                                                             \
     static enum callout_result guarded_##name(struct vcpu *v, uint32_t arg, \
                                               uint32_t lin)                 \
@@ -77,7 +94,7 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
                                                                             \
         v->code_changed = false;                                            \
         r = callout_##name(v, arg, lin);                                    \
-        if (r != CALLOUT_NEXT || !v->code_changed)                          \
+        if (r != CALLOUT_NEXT || !(v->code_changed || v->mode_dirty))       \
             return r;                                                       \
         v->eip = v->next_eip;                                               \
         return CALLOUT_DISPATCH;                                            \
@@ -279,6 +296,7 @@ static void enter_tu(struct engine_bt *bt, struct tu *tu, bool shadowed)
         codecache_jump_set(bt->cc, v->context, v->eip, tu);
     bt_load_window(bt);
     bt->step_trap = v->eflags_sys & EFL_TF;
+    bt->shadowed = shadowed;
     v->delivered = v->stack_shadow = false;
     v->watch_hits = 0;
     log_event(EXEC, "eip=%08x mode=%02x", v->eip, bt->mode);

@@ -26,6 +26,7 @@ struct engine_bt {
     bool reset_stack;       /* forget the private host stack */
     bool step_due;          /* a TU_STEP instruction was completed */
     bool step_trap;         /* TF was set when it began */
+    bool shadowed;          /* it follows sti or a load of SS */
     bool refused;           /* the translator stopped the VM */
 
     /* Code segments that are not flat: eip alone does not say where code is,

@@ -27,6 +27,7 @@
 #define WINDOW_GUARD     0x10000u
 #define SITE_SLOTS       4096u
 #define GUEST_FRAMES_MAX 32
+#define OPCODE_STI       0xfb
 /* A fault and a mapping cost as much as some hundred checked accesses. */
 #define SITE_FAULTS_MAX 6
 
@@ -92,6 +93,20 @@ static void deliver(struct engine_bt *bt, const struct place *p)
     p->regs[REG_RIP] = (greg_t)bt->stubs->fault;
 }
 
+/* Does the place's instruction follow sti? Taking another instruction's last
+ * byte for sti holds interrupts back for one instruction, and no harm done. */
+static bool in_shadow(struct engine_bt *bt, const struct place *p)
+{
+    const uint8_t *before;
+
+    if (p->tu->mode & TU_STEP)
+        return bt->shadowed;
+    if (p->eip == p->tu->eip)
+        return false;
+    before = mmu_phys(bt->mmu, p->gpa - 1, 1);
+    return before && *before == OPCODE_STI;
+}
+
 /* The site is translated anew, in another form; the instruction restarts. */
 static void retranslate(struct engine_bt *bt, const struct place *p,
                         enum guilt guilt)
@@ -103,6 +118,11 @@ static void retranslate(struct engine_bt *bt, const struct place *p,
     undo_swap(p);
     p->regs[REG_R8] = p->eip;
     p->regs[REG_RIP] = (greg_t)bt->stubs->dispatch;
+    if (!in_shadow(bt, p))
+        return;
+    bt->v->intr_shadow = true;
+    __atomic_store_n(&bt->v->attention, 1, __ATOMIC_SEQ_CST);
+    p->regs[REG_RIP] = (greg_t)bt->stubs->event;
 }
 
 static void page_fault(struct engine_bt *bt, const struct place *p, gva_t gva)
@@ -158,8 +178,14 @@ static void reset_host_stack(struct engine_bt *bt, greg_t *regs, bool in_stub)
     uint64_t *top = (uint64_t *)(uintptr_t)bt->v->host_stack;
 
     stat_inc(HOST_STACK_RESETS);
-    if (in_stub)
-        *--top = *(uint64_t *)(uintptr_t)regs[REG_RSP];
+    if (in_stub) {
+        uint64_t rsp = (uint64_t)regs[REG_RSP];
+
+        --top;
+        /* the fault stub makes room for an address that nobody returns to */
+        if (rsp - (uint64_t)(uintptr_t)bt->stack >= PAGE_SIZE)
+            *top = *(uint64_t *)(uintptr_t)rsp;
+    }
     regs[REG_RSP] = (greg_t)(uintptr_t)top;
 }
 

@@ -135,7 +135,7 @@ static enum translate_result decode_crossing(struct context *c,
         bytes[i] = i < avail ? s->fetch.page[offset + i] : next.page[i - avail];
     *result =
         insn_decode(&c->insns[0], bytes, 15, c->eip, c->code16, c->t->v->model);
-    c->gpa2 = next.gpa & ~(gpa_t)0xfff;
+    c->gpa2 = (next.gpa & ~(gpa_t)0xfff) | TU_SECOND_PAGE;
     c->global = c->global && next.global;
     return TRANSLATED;
 }
@@ -256,14 +256,21 @@ static void log_host(struct context *c)
     }
 }
 
+/* Running off the last address is a way back, too. */
+static bool needs_poll(const struct context *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        if (insn_needs_poll(&c->insns[i]))
+            return true;
+    }
+    return c->end_eip <= c->eip;
+}
+
 static void emit_block(struct context *c)
 {
     bool suspect = guilt_in_frame(c->t->guilt, c->gpa);
-    bool poll = false;
 
-    for (unsigned i = 0; i < c->count; i++)
-        poll |= insn_needs_poll(&c->insns[i]);
-    if (poll)
+    if (needs_poll(c))
         emit_poll(c);
     for (unsigned i = 0; i < c->count; i++) {
         const struct insn *insn = &c->insns[i];
@@ -288,13 +295,9 @@ static void emit_block(struct context *c)
     emit_cold(c);
 }
 
-static unsigned poll_length(struct context *c)
+static unsigned poll_length(const struct context *c)
 {
-    for (unsigned i = 0; i < c->count; i++) {
-        if (insn_needs_poll(&c->insns[i]))
-            return c->side[0].host_off;
-    }
-    return 0;
+    return needs_poll(c) ? c->side[0].host_off : 0;
 }
 
 static enum translate_result make(struct context *c, struct tu **out)
@@ -342,7 +345,7 @@ static bool second_page_holds(struct translator *t, const struct source *s,
 
     return mmu_fetch(t->mmu, (s->linear & PAGE_MASK) + PAGE_SIZE, s->user,
                      &next) == MMU_FILLED &&
-           (next.gpa & ~(gpa_t)0xfff) == tu->gpa2;
+           ((next.gpa & ~(gpa_t)0xfff) | TU_SECOND_PAGE) == tu->gpa2;
 }
 
 static bool limit_holds(const struct vcpu *v, unsigned mode,

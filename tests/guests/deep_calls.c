@@ -20,6 +20,9 @@ __asm__(".text\n"
         /* even and odd call each other through pointers */
         "dc_even: decl %ecx\n jz 1f\n call *dc_table+4\n 1: incl %eax\n ret\n"
         "dc_odd: decl %ecx\n jz 1f\n call *dc_table\n 1: incl %eax\n ret\n"
+        /* divides by zero at the bottom */
+        "dc_divide: decl %ecx\n jz 1f\n call dc_divide\n ret\n"
+        "1: div %cl\n ret\n"
         ".data\n dc_table: .long dc_even, dc_odd\n .text\n");
 
 static void depth(void)
@@ -79,9 +82,32 @@ static void coroutines(void)
     check_eq("  with_esp_level", c.esp, SNIPPET_STACK_TOP);
 }
 
+static u32 divisions;
+
+static void on_divide(struct frame *f)
+{
+    divisions++;
+    f->eip += 2;
+}
+
+/* Whatever depth is a special one for the machine is among these. */
+static void faults_at_any_depth(void)
+{
+    trap_handlers[EXC_DE] = on_divide;
+    for (u32 depth = 7900; depth < 8300; depth++) {
+        CPU(c);
+
+        c.esp = STACK_TOP;
+        c.ecx = depth;
+        run(&c, SNIPPET("call dc_divide"));
+    }
+    check_eq("faults_at_the_bottom_of_recursions", divisions, 400);
+}
+
 void guest_main(void)
 {
     depth();
     no_return();
     coroutines();
+    faults_at_any_depth();
 }

@@ -41,6 +41,19 @@ static void lands(const char *name, const u8 *code, u32 offset)
     check_eq(name, hits ? seen_eip - (u32)code : 0xffff, offset);
 }
 
+/* sti ends a page; a device is read on the next one. */
+static void over_two_pages(void)
+{
+    static u8 pages[2][4096] __attribute__((aligned(4096)));
+    u8 *code = &pages[0][4095];
+
+    memory_copy(code,
+                SNIPPET("sti\n movl 0xfee00030, %eax\n nop\n nop\n cli\n"
+                        "movl $run_exit, %eax\n jmp *%eax"),
+                16);
+    lands("also_if_sti_ends_a_page", code, 6);
+}
+
 void guest_main(void)
 {
     trap_handlers[VEC_IRQ0] = on_irq;
@@ -63,6 +76,9 @@ void guest_main(void)
           13);
     lands("sti_hlt_is_woken_and_goes_on_behind_hlt",
           SNIPPET("sti\n hlt\n nop\n cli"), 2);
+    lands("an_access_to_a_device_in_the_shadow_is_done_first",
+          SNIPPET("sti\n movl 0xfee00030, %eax\n nop\n nop\n cli"), 6);
+    over_two_pages();
     make_pending();
     __asm__ volatile("cli\n nop\n nop");
     check_eq("with_if_clear_nothing_comes", hits, 0);

@@ -168,12 +168,86 @@ static void user(void)
     check_tally("ring_3_modifies_its_own_next_instruction", &t);
 }
 
+/*
+ * A store over the displacement of the short jump behind it. The jump was to
+ * +70h, where code returns 1; what is stored leads it to code that returns 2.
+ */
+static u32 over_next_jump(const u8 *store, u32 len, u32 new_rel)
+{
+    static const u8 ending[] = {0x89, 0xec, 0xc3}; /* mov esp, ebp; ret */
+    CPU(c);
+    u8 *p = smc_code;
+
+    memory_set(smc_code, 0x90, sizeof(smc_code));
+    *p++ = 0x89; /* mov ebp, esp */
+    *p++ = 0xe5;
+    memory_copy(p, store, len);
+    p += len;
+    c.esi = (u32)p + 1;
+    *p++ = 0xeb;
+    *p++ = 0x70;
+    PEEK8(p + 0x70) = 0xb8;
+    PEEK32(p + 0x71) = 1;
+    memory_copy(p + 0x75, ending, 3);
+    PEEK8(p + new_rel) = 0xb8;
+    PEEK32(p + new_rel + 1) = 2;
+    memory_copy(p + new_rel + 5, ending, 3);
+    c.edi = (u32)smc_code;
+    c.eflags = F_ONE;
+    c.eax = 0x90909070; /* for cmpxchg8b */
+    c.edx = c.ecx = 0x90909090;
+    c.ebx = 0x9090907f;
+    if (new_rel == 0x73)
+        c.ecx = 3; /* for arpl */
+    run(&c, SNIPPET("call *%edi"));
+    return c.eax;
+}
+
+static void next_jump(void)
+{
+    static const struct {
+        const char *name;
+        u8 len, rel, store[6];
+    } cases[] = {
+        {"mov", 3, 0x7f, {0xc6, 0x06, 0x7f}},
+        {"push", 5, 0x7f, {0x8d, 0x66, 0x04, 0x6a, 0x7f}},
+        {"cmpxchg8b", 3, 0x7f, {0x0f, 0xc7, 0x0e}},
+        {"fnstcw", 2, 0x7f, {0xd9, 0x3e}},
+        {"fnstenv", 2, 0x7f, {0xd9, 0x36}},
+        {"fnsave", 2, 0x7f, {0xdd, 0x36}},
+        {"sgdt", 3, 0x7f, {0x0f, 0x01, 0x06}},
+        {"str", 3, SEL_TSS, {0x0f, 0x00, 0x0e}},
+        {"arpl", 2, 0x73, {0x63, 0x0e}},
+        {"pushfw", 5, 0x02, {0x8d, 0x66, 0x02, 0x66, 0x9c}},
+    };
+    struct {
+        u16 limit;
+        u32 base;
+    } __attribute__((packed)) table = {0x7f, (u32)gdt};
+    struct tally t = {0};
+
+    __asm__ volatile("lgdt %0" : : "m"(table) : "memory");
+    for (u32 i = 0; i < 3 * sizeof(cases) / sizeof(cases[0]); i++) {
+        u32 kind = i % (sizeof(cases) / sizeof(cases[0]));
+
+        __asm__ volatile("fninit");
+        tally_eq(
+            &t, cases[kind].name, i,
+            over_next_jump(cases[kind].store, cases[kind].len, cases[kind].rel),
+            2);
+    }
+    table.limit = sizeof(gdt) - 1;
+    __asm__ volatile("lgdt %0" : : "m"(table) : "memory");
+    check_tally("every_kind_of_store_changes_the_jump_behind_it", &t);
+}
+
 void guest_main(void)
 {
     fpu_enable();
     same_block();
     other_block();
     kinds();
+    next_jump();
     whole();
     user();
 }

@@ -193,11 +193,88 @@ static void code_in_tables(void)
     check("a_page_that_is_code_and_page_table_at_once", value != 0);
 }
 
+/* The remapping, and the call by a pointer, in one breath. */
+static void remapping_in_a_block(void)
+{
+    struct tally t = {0};
+
+    map_page(VA, (u32)frames[0], PTE_P | PTE_W | PTE_U);
+    for (u32 i = 0; i < 4; i++)
+        put_function((u32)frames[i] + 32, 0x100 + i);
+    for (u32 i = 0; i < 100; i++) {
+        CPU(c);
+
+        c.ebx = VA + 32;
+        c.edi = VA;
+        c.esi = (u32)pte_of(VA);
+        c.edx = (u32)frames[i & 3] | PTE_P | PTE_W | PTE_U;
+        run(&c, SNIPPET("call *%ebx\n movl %edx, (%esi)\n invlpg (%edi)\n"
+                        "call *%ebx\n movl %eax, %ecx\n call *%ebx"));
+        tally_eq(&t, "first", i, c.ecx, 0x100 + (i & 3));
+        tally_eq(&t, "second", i, c.eax, 0x100 + (i & 3));
+    }
+    check_tally("invlpg_is_enough_for_the_call_behind_it", &t);
+}
+
+/* Code that remaps its own page and goes on in it without invlpg may see the
+ * old page or the new one, but only until the next flush. */
+static void own_page(void)
+{
+    struct tally t = {0};
+    static const u8 code[] = {0x89, 0x16, 0xe9, 0xf9, 0, 0, 0};
+
+    for (u32 i = 0; i < 2; i++) {
+        memory_copy(frames[i] + 0x40, code, sizeof(code));
+        put_function((u32)frames[i] + 0x140, 0x300 + i);
+    }
+    for (u32 i = 0; i < 40; i++) {
+        CPU(c);
+        u32 other = i & 1;
+
+        map_page(VA, (u32)frames[0], PTE_P | PTE_W | PTE_U);
+        flush_tlb();
+        c.ebx = VA + 0x40;
+        c.esi = (u32)pte_of(VA);
+        c.edx = (u32)frames[other] | PTE_P | PTE_W | PTE_U;
+        run(&c, SNIPPET("call *%ebx"));
+        if (!other)
+            tally_eq(&t, "result", i, c.eax, 0x300);
+    }
+    map_page(VA, (u32)frames[0], PTE_P | PTE_W | PTE_U);
+    flush_tlb();
+    check_tally("a_page_that_remaps_itself_does_so_for_once_only", &t);
+}
+
+/* Physical page 0 is a page like any other. */
+static void second_page_is_frame_0(void)
+{
+    struct tally t = {0};
+    u8 saved[16];
+
+    map_page(VA, (u32)frames[0], PTE_P | PTE_W | PTE_U);
+    map_page(VA + 4096, 0, PTE_P | PTE_W | PTE_U);
+    map_page(ALIAS, 0, PTE_P | PTE_W | PTE_U);
+    memory_copy(saved, (void *)ALIAS, sizeof(saved));
+    put_function(VA + 4095, 0);
+    for (u32 i = 0; i < 20; i++) {
+        PEEK32(ALIAS) = i;
+        tally_eq(&t, "eax", i, call(VA + 4095), i);
+    }
+    map_page(VA + 4096, (u32)frames[1], PTE_P | PTE_W | PTE_U);
+    put_function(VA + 4095, 0x77);
+    tally_eq(&t, "remapped", 0, call(VA + 4095), 0x77);
+    memory_copy((void *)ALIAS, saved, sizeof(saved));
+    check_tally("an_instruction_that_ends_in_frame_0_follows_it", &t);
+}
+
 void guest_main(void)
 {
     paging_on();
     aliases();
     remapping();
+    remapping_in_a_block();
+    own_page();
+    second_page_is_frame_0();
     spaces();
     straddling();
     missing_half();
