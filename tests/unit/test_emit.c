@@ -315,7 +315,8 @@ START_TEST(no_room_is_a_flag_and_no_byte_behind_the_end)
 {
     uint8_t *at;
 
-    e.end = buffer + 3;
+    e.end = buffer + 8;
+    emit_mov_ri32(&e, R9, 1);
     emit_mov_ri32(&e, R9, 1);
     ck_assert(e.overflow);
     ck_assert_ptr_eq(e.p, e.end);
@@ -323,7 +324,7 @@ START_TEST(no_room_is_a_flag_and_no_byte_behind_the_end)
     emit_close32(&e, at);
     emit_close8(&e, emit_jecxz_open(&e));
     emit_jmp(&e, 0x1234); /* out of reach, but nobody will go there */
-    for (unsigned i = 3; i < sizeof(buffer); i++)
+    for (unsigned i = 8; i < sizeof(buffer); i++)
         ck_assert_uint_eq(buffer[i], 0xcc);
 }
 END_TEST
