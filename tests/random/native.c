@@ -27,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -40,7 +41,7 @@ static uint8_t *code_alias;
 static uint64_t thread_fs;
 static struct record record;
 static int last_signal;
-static uint32_t running;
+static volatile uint32_t *running; /* index, shared with the watchdog */
 static uint8_t signal_stack[1 << 16] __attribute__((aligned(64)));
 
 static void fail(const char *what)
@@ -88,7 +89,7 @@ void native_on_signal(int number, siginfo_t *info, void *context)
     if (record.cs != FLAT_CODE) {
         fprintf(stderr, "native: signal %d, trap %lld at cs:rip %x:%llx\n",
                 number, g[REG_TRAPNO], record.cs, g[REG_RIP]);
-        fprintf(stderr, "native: case %u\n", running);
+        fprintf(stderr, "native: case %u\n", *running);
         _exit(3);
     }
     for (unsigned i = 0; i < GPRS; i++)
@@ -223,7 +224,7 @@ static void run_case(uint32_t index)
     static uint8_t fx[FX_SIZE] __attribute__((aligned(16)));
     const struct test_case *c = case_at(index);
 
-    running = index;
+    *running = index;
     memcpy(fx, file + CASES_OFFSET_FX + c->fx * FX_SIZE, FX_SIZE);
     memcpy((void *)(uintptr_t)DATA_BASE,
            file + CASES_OFFSET_DATA(header) + c->data * DATA_SIZE, DATA_SIZE);
@@ -235,6 +236,41 @@ static void run_case(uint32_t index)
         exit(3);
     }
     record_finish(&record, c);
+}
+
+/* The cases run in a child; one that goes nowhere for ten seconds is named. */
+static void run_in_child(void)
+{
+    uint32_t last = UINT32_MAX;
+    int status;
+    pid_t child;
+
+    running = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (running == MAP_FAILED)
+        fail("mmap");
+    child = fork();
+    if (child < 0)
+        fail("fork");
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        return;
+    }
+    for (unsigned idle = 0; waitpid(child, &status, WNOHANG) == 0; idle++) {
+        usleep(2000);
+        if (*running != last)
+            idle = 0;
+        last = *running;
+        if (idle == 5000) {
+            kill(child, SIGKILL);
+            fprintf(stderr, "native: case %u does not end\n", last);
+            exit(3);
+        }
+    }
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "native: case %u: signal %d\n", *running,
+                WTERMSIG(status));
+    exit(WIFEXITED(status) ? WEXITSTATUS(status) : 3);
 }
 
 static void dump(uint32_t index)
@@ -262,6 +298,7 @@ int main(int argc, char *argv[])
         return 2;
     }
     map_file(argv[1]);
+    run_in_child();
     map_layout();
     fill_ldt();
     catch_signals();

@@ -104,7 +104,7 @@ static bool acceptable(struct sequence *s, const struct form *f)
 }
 
 /* Everything but memory operand and immediate values. */
-static unsigned encode(struct sequence *s, const struct form *f,
+static unsigned encode(struct sequence *s, const struct form *f, bool lock,
                        const struct operand *o, uint8_t *bytes)
 {
     static const uint8_t overrides[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
@@ -112,8 +112,7 @@ static unsigned encode(struct sequence *s, const struct form *f,
     bool hidden = f->hidden_base & ~(1 << ESP) && !stores_by_mask(f);
     unsigned n = 0;
 
-    if (random_percent(r, f->lockable && f->memory ? 15 : 0) ||
-        random_below(r, 1000) < 2)
+    if (lock)
         bytes[n++] = 0xf0;
     if (f->prefix)
         bytes[n++] = f->prefix;
@@ -305,6 +304,14 @@ static bool careful(const struct sequence *s, const struct form *f)
     }
 }
 
+/* Where it is allowed; seldom where it is not. */
+static bool picks_lock(struct sequence *s, const struct form *f)
+{
+    if (f->lockable && f->memory)
+        return random_percent(s->random, 15);
+    return random_below(s->random, 1000) < 2;
+}
+
 /* False: nothing was emitted but preparations; try another form. */
 static bool try_form(struct sequence *s, const struct form *f, uint32_t *used)
 {
@@ -314,6 +321,10 @@ static bool try_form(struct sequence *s, const struct form *f, uint32_t *used)
     struct operand o = {.count = 0};
     uint8_t bytes[40] = {0};
     uint32_t linear = pick_target(s, f->memory_size);
+    bool lock = picks_lock(s, f);
+    /* Locked accesses across lines cost milliseconds, or never end, where a
+     * hypervisor or kernel looks out for them. */
+    bool locked = f->memory && (lock || f->mnemonic == M(XCHG));
 
     if (!decoder.machine_mode)
         ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32,
@@ -322,11 +333,15 @@ static bool try_form(struct sequence *s, const struct form *f, uint32_t *used)
         return false;
     if (f->memory_size >= 16 && s->alignment_checked)
         linear &= ~15u;
+    if (locked && f->memory_size <= 8)
+        linear &= ~(f->memory_size - 1u);
     if (f->memory && careful(s, f))
         shape_absolute(f->modrm >> 3 & 7, linear, &o);
     else if (f->memory)
         shape_operand(s, f->modrm >> 3 & 7, linear, &o);
-    encode(s, f, &o, bytes);
+    if (locked && !o.aimed)
+        return false;
+    encode(s, f, lock, &o, bytes);
     if (!ZYAN_SUCCESS(
             ZydisDecoderDecodeFull(&decoder, bytes, 15, &z, operands)) ||
         !choose_values(s, f, &z, bytes) ||
