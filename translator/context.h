@@ -77,7 +77,7 @@ struct context {
     bool checked;       /* current instruction uses checked accesses */
     bool check_segment; /* and full checks for fs/gs */
     bool shadowed;      /* it follows sti: exits are safepoints */
-    struct side_entry side[INSN_MAX * 5];
+    struct side_entry side[INSN_MAX * 8]; /* pop m, checked: 7 */
     unsigned side_count;
     struct cold cold[INSN_MAX * 4];
     unsigned cold_count;

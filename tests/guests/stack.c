@@ -163,6 +163,21 @@ static void frames(void)
     check_eq("leavew_restores_esp", c.esp, TOP);
 }
 
+/* As many accesses in a row as instructions can make. */
+static void many_pops_to_memory(void)
+{
+    static u32 to;
+    CPU(c);
+
+    for (u32 i = 0; i < 64; i++)
+        PEEK32(SNIPPET_STACK_TOP - 256 + 4 * i) = i * 3;
+    c.esp = SNIPPET_STACK_TOP - 256;
+    c.esi = (u32)&to;
+    run(&c, SNIPPET(".rept 64\n popl (%esi)\n .endr"));
+    check_eq("sixty_four_pops_to_memory_end_with_the_last", to, 63 * 3);
+    check_eq("  with_esp_level", c.esp, SNIPPET_STACK_TOP);
+}
+
 void guest_main(void)
 {
     about_esp();
@@ -170,4 +185,5 @@ void guest_main(void)
     all_registers();
     flags();
     frames();
+    many_pops_to_memory();
 }

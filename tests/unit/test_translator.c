@@ -568,6 +568,28 @@ START_TEST(a_segment_that_is_not_plain_is_checked_in_full)
 }
 END_TEST
 
+START_TEST(longest_unit_has_room_for_the_costliest_instructions)
+{
+    const struct bt_options options = {
+        .tu_max = 64, .checked_all = true, .host_hide = _i ? HOST_BMI2 : 0};
+    uint8_t code[129];
+
+    for (unsigned i = 0; i < 64; i++) {
+        code[2 * i] = 0x8f; /* pop [esi] */
+        code[2 * i + 1] = 0x06;
+    }
+    code[128] = 0xf4;
+    start(&options, 0, code, sizeof(code));
+    v->gpr[GPR_ESI] = DATA;
+    v->gpr[GPR_ESP] = STACK - 256;
+    bt_machine_put32(&m, STACK - 4, 0x1234);
+    run();
+    ck_assert_uint_eq(get32(DATA), 0x1234);
+    ck_assert_uint_eq(v->gpr[GPR_ESP], STACK);
+    stop();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("translator");
@@ -593,6 +615,8 @@ static Suite *suite(void)
     ADD(a_site_that_keeps_faulting_turns_guilty_and_goes_on);
     ADD(a_segment_that_is_not_plain_is_checked_in_full);
 #undef ADD
+    tcase_add_loop_test(
+        tc, longest_unit_has_room_for_the_costliest_instructions, 0, 2);
     suite_add_tcase(s, tc);
     return s;
 }
