@@ -35,7 +35,7 @@ uint32_t random_edge(struct random *r)
 }
 
 /* An instruction that mostly ends the case. */
-static bool stops(const struct form *f)
+bool form_stops(const struct form *f)
 {
     switch (f->mnemonic) {
     case M(INT):
@@ -77,6 +77,20 @@ static bool stops(const struct form *f)
     }
 }
 
+bool form_jumps(const struct form *f)
+{
+    switch (f->mnemonic) {
+    case M(JMP):
+    case M(CALL):
+    case M(RET):
+    case M(IRET):
+    case M(IRETD):
+        return true;
+    default:
+        return f->relative;
+    }
+}
+
 /* Whether bytes that the mask leaves alone can fault is up to the processor:
  * these go where nothing can. */
 static bool stores_by_mask(const struct form *f)
@@ -94,7 +108,7 @@ static bool acceptable(struct sequence *s, const struct form *f)
         return false;
     if (f->mnemonic == M(MASKMOVDQU) && s->alignment_checked)
         return false; /* as for other sixteen-byte operands, below */
-    if (stops(f) && s->group + 1 < s->groups)
+    if (form_stops(f) && s->group + 1 < s->groups)
         return random_percent(r, 10);
     if (f->esp_explicit)
         return random_percent(r, 20);
@@ -312,8 +326,7 @@ static bool picks_lock(struct sequence *s, const struct form *f)
     return random_below(s->random, 1000) < 2;
 }
 
-/* False: nothing was emitted but preparations; try another form. */
-static bool try_form(struct sequence *s, const struct form *f, uint32_t *used)
+bool sequence_try_form(struct sequence *s, const struct form *f, uint32_t *used)
 {
     static ZydisDecoder decoder;
     ZydisDecodedInstruction z;
@@ -439,8 +452,10 @@ static bool make(struct random *r, struct test_case *c, const bool *x87_traps,
     choose_state(&s);
     for (s.group = 0; s.group < s.groups && !s.full; s.group++) {
         start_group(&s);
+        if (random_percent(r, 8) && compose(&s, used))
+            continue;
         for (unsigned i = 0; i < 60 && !s.full; i++)
-            if (try_form(&s, catalogue_pick(r), used))
+            if (sequence_try_form(&s, catalogue_pick(r), used))
                 break;
     }
     for (; s.group <= s.groups; s.group++) {

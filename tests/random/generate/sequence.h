@@ -51,6 +51,16 @@ void sequence_make(struct random *r, struct test_case *out,
                    const bool *x87_traps, uint32_t *used);
 enum { FX_IMAGES = 48, DATA_IMAGES = 32 };
 
+/* One instruction of this form with its preparations. False: nothing but
+ * preparations was emitted; try another. */
+bool sequence_try_form(struct sequence *s, const struct form *f,
+                       uint32_t *used);
+/* An instruction that mostly ends the case; that goes elsewhere. */
+bool form_stops(const struct form *f);
+bool form_jumps(const struct form *f);
+/* A called function or a loop (compose.c). */
+bool compose(struct sequence *s, uint32_t *used);
+
 /* --- pieces of code (emit.c) --------------------------------------------- */
 /* One instruction's bytes; records its start and the flags undefined there. */
 void emit(struct sequence *s, const uint8_t *bytes, unsigned count);
