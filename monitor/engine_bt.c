@@ -320,9 +320,11 @@ static enum engine_exit run(struct engine *engine)
             return handle_events(bt);
         if (bt->step_due)
             handle_step(bt);
-        if (__atomic_load_n(&v->attention, __ATOMIC_SEQ_CST) &&
+        if (!v->events && __atomic_load_n(&v->attention, __ATOMIC_SEQ_CST) &&
             !handle_attention(bt, &shadowed))
             return ENGINE_KICKED;
+        if (v->events) /* the trap or interrupt could not be delivered */
+            continue;
         if (v->mode_dirty)
             bt_refresh(bt);
         if ((bt->mode & TU_STEP) && vcpu_at_breakpoint(v)) {

@@ -331,6 +331,8 @@ void guest_again(struct bt_machine *m, const struct guest_header *h,
 
     rng_state += round;
     m->v->dr[7] = 0x400;
+    m->v->events = 0;
+    m->v->intr_shadow = m->bt->step_due = false;
     set_state(m, h);
     set_eip(m, start + rng() % (uint32_t)(size + 1));
     bt_machine_ready(m);

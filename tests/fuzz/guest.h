@@ -8,10 +8,12 @@
 
 #include "tests/fuzz/bt_machine.h"
 
-#define GUEST_RAM      0x100000u
-#define GUEST_HANDLER  0x4000u /* hlt: every exception ends a round */
-#define GUEST_CODE     0x10000u
-#define GUEST_CODE_MAX 0x400u
+#define GUEST_RAM        0x100000u
+#define GUEST_HANDLER    0x4000u /* hlt: every exception ends a round */
+#define GUEST_TABLES     0x9000u /* page tables */
+#define GUEST_TABLES_END 0xe000u
+#define GUEST_CODE       0x10000u
+#define GUEST_CODE_MAX   0x400u
 
 /* Inputs start with these bytes; code follows. */
 struct guest_header {

@@ -94,13 +94,18 @@ static void stop(void)
     bt_machine_close(&m);
 }
 
-static void run(void)
+static enum engine_exit run_to_exit(void)
 {
     enum engine_exit why = ENGINE_KICKED;
 
     for (unsigned i = 0; why == ENGINE_KICKED && i < 100; i++)
         why = m.engine->run(m.engine);
-    ck_assert_int_eq(why, ENGINE_HALTED);
+    return why;
+}
+
+static void run(void)
+{
+    ck_assert_int_eq(run_to_exit(), ENGINE_HALTED);
 }
 
 static uint32_t get32(gpa_t gpa)
@@ -458,6 +463,19 @@ START_TEST(an_interrupt_gets_through_a_loop_of_shadows)
 }
 END_TEST
 
+START_TEST(nothing_runs_behind_a_triple_fault)
+{
+    START(_i, 0, "\x90\x43\x43\xf4"); /* nop; inc ebx; inc ebx */
+    v->idtr.limit = 0;
+    v->eflags_sys |= EFL_TF;
+    v->mode_dirty = true;
+    ck_assert_int_eq(run_to_exit(), ENGINE_TRIPLE_FAULT);
+    ck_assert_uint_eq(v->gpr[GPR_EBX], 0);
+    ck_assert_uint_eq(v->eip, CODE + 1);
+    stop();
+}
+END_TEST
+
 /* --- code that changes --------------------------------------------------- */
 
 START_TEST(a_store_into_its_own_block_counts_at_once)
@@ -608,6 +626,7 @@ static Suite *suite(void)
     ADD(recursion_deeper_than_the_host_stack_comes_back);
     ADD(a_return_goes_where_the_guest_stack_says);
     ADD(an_interrupt_gets_through_a_loop_of_shadows);
+    ADD(nothing_runs_behind_a_triple_fault);
     ADD(a_store_into_its_own_block_counts_at_once);
     ADD(a_string_store_into_its_own_block_counts_at_once);
     ADD(a_loop_that_rewrites_itself_sees_every_version);
