@@ -126,9 +126,13 @@ static enum translate_result decode_crossing(struct context *c,
     struct mmu_fetch next;
     uint8_t bytes[15];
     uint32_t offset = (uint32_t)s->fetch.gpa & ~PAGE_MASK;
-    enum translate_result r =
-        fetch_page(c->t, (s->linear & PAGE_MASK) + PAGE_SIZE, s->user, &next);
+    enum translate_result r;
 
+    if (c->segmented && c->eip + avail > c->t->v->seg[SEG_CS].limit) {
+        *result = DECODE_TOO_LONG; /* #GP before the page is asked for */
+        return TRANSLATED;
+    }
+    r = fetch_page(c->t, (s->linear & PAGE_MASK) + PAGE_SIZE, s->user, &next);
     if (r != TRANSLATED)
         return r;
     for (unsigned i = 0; i < 15; i++)
@@ -348,10 +352,13 @@ static bool second_page_holds(struct translator *t, const struct source *s,
            ((next.gpa & ~(gpa_t)0xfff) | TU_SECOND_PAGE) == tu->gpa2;
 }
 
+/* Modes in which code may have a limit. */
+#define TU_LIMITED (TU_SEGMENTED | TU_REAL | TU_V86 | TU_CODE16)
+
 static bool limit_holds(const struct vcpu *v, unsigned mode,
                         const struct tu *tu)
 {
-    return !(mode & (TU_SEGMENTED | TU_REAL | TU_V86 | TU_CODE16)) ||
+    return !(mode & TU_LIMITED) ||
            tu->eip + tu->guest_len - 1u <= v->seg[SEG_CS].limit;
 }
 
@@ -363,9 +370,14 @@ enum translate_result translator_get(struct translator *t, unsigned mode,
     struct context *c = &context;
     struct source s = {.linear = linear_of(v, v->eip),
                        .user = mode & TU_USER ? MEM_USER : MEM_READ};
-    enum translate_result r = fetch_page(t, s.linear, s.user, &s.fetch);
+    enum translate_result r;
     uint64_t start;
 
+    if ((mode & TU_LIMITED) && v->eip > v->seg[SEG_CS].limit) {
+        v->fault = (struct guest_fault){.vector = VEC_GP, .has_error = true};
+        return TRANSLATE_FAULT;
+    }
+    r = fetch_page(t, s.linear, s.user, &s.fetch);
     if (r != TRANSLATED)
         return r;
     *out = codecache_lookup(t->cc, s.fetch.gpa, v->eip, mode);
