@@ -431,6 +431,19 @@ static bool run_map_host(struct mmu *mmu, const struct run *run)
     return ok;
 }
 
+/* Noting neighbours and making room may have emptied the view: rights can only
+ * be added to what is mapped still. */
+static bool can_upgrade(const struct run *run)
+{
+    const struct page_record *record = run->view->record;
+
+    for (unsigned page = run->first; page < run->end; page++)
+        if (record[page].map !=
+            ((run->map + (page - run->first)) & ~RECORD_WRITABLE))
+            return false;
+    return true;
+}
+
 static bool run_map(struct mmu *mmu, struct run *run)
 {
     struct view *view = run->view;
@@ -438,6 +451,7 @@ static bool run_map(struct mmu *mmu, struct run *run)
 
     window_flush_batch(mmu);
     make_room(mmu, view);
+    run->upgrade = run->upgrade && can_upgrade(run);
     if (!run_map_host(mmu, run)) {
         /* The host is short of something: start small again. What failed may
          * have left a hole in the reservation. */

@@ -484,6 +484,14 @@ START_TEST(guests_do_not_notice_a_small_budget)
 }
 END_TEST
 
+/* Room for a page's right to be written was made by unmapping the page. */
+START_TEST(a_page_unmapped_for_its_own_upgrade_is_mapped_again)
+{
+    setenv("MMU_FUZZ_SEED", "7", 1);
+    fuzz(PAGING_PSE, 16, 0);
+}
+END_TEST
+
 START_TEST(guests_do_not_notice_dropped_windows)
 {
     fuzz(PAGING_PAE_NX, 0, 7);
@@ -501,6 +509,7 @@ static Suite *suite(void)
     tcase_add_test(t, pae_guests_see_a_cpu);
     tcase_add_test(t, pae_nx_guests_see_a_cpu);
     tcase_add_test(t, guests_do_not_notice_a_small_budget);
+    tcase_add_test(t, a_page_unmapped_for_its_own_upgrade_is_mapped_again);
     tcase_add_test(t, guests_do_not_notice_dropped_windows);
     suite_add_tcase(s, t);
     return s;
