@@ -24,7 +24,8 @@ native_enter:
     push %rax
     mov 32(%r9), %eax           /* eflags */
     push %rax
-    push $0x23
+    movzwl 54(%r9), %eax    /* cs */
+    push %rax
     push %r8
     movzwl 42(%r9), %eax
     mov %eax, %fs

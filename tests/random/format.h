@@ -16,7 +16,7 @@
 
 enum {
     CASES_MAGIC = 0x52464e44,
-    CASES_VERSION = 1,
+    CASES_VERSION = 2,
     /* The linear addresses a case can use; nothing else is mapped for it. */
     PAGE = 0x1000,
     CODE_BASE = 0x10000000, /* two pages, readable and executable */
@@ -28,7 +28,8 @@ enum {
     /* Selectors as Linux has them for 32-bit programs; the LDT is ours. */
     FLAT_CODE = 0x23,
     FLAT_DATA = 0x2b,
-    SEGMENT_COUNT = 8,
+    SEGMENT_COUNT = 9,
+    CODE_SEGMENT = 8 * 8 + 7, /* the last of them */
     /* Sizes within a case. */
     CODE_MAX = 256,
     INSNS_MAX = 56,
@@ -64,17 +65,23 @@ enum {
 /* The segments of the LDT, entry n is selector 8 * n + 7. */
 struct segment {
     uint32_t base, limit; /* limit in bytes, or in pages if in_pages */
-    uint8_t in_pages, is_32bit, read_only, expand_down;
+    uint8_t in_pages, is_32bit, read_only, expand_down, code;
 };
-#define SEGMENTS(X)                                                  \
-    X(DATA_BASE, 0xfffff, 1, 1, 0, 0)                                \
-    X(DATA_BASE - 0x8000, 0xfffff, 1, 1, 0, 0)                       \
-    X(0xfffff000, 0xfffff, 1, 1, 0, 0)                               \
-    X(DATA_BASE, DATA_SIZE - 1, 0, 1, 0, 0)   /* exactly the data */ \
-    X(DATA_BASE + 8, 0xffb, 0, 1, 0, 0)       /* less, odd limit */  \
-    X(DATA_BASE - PAGE, 0, 1, 1, 0, 1)        /* expand-down */      \
-    X(DATA_BASE, 0xfffff, 1, 1, 1, 0)         /* read-only */        \
-    X(DATA_BASE - 0x4000, 0xffff, 0, 0, 0, 0) /* 16-bit: uses sp */
+/* Where CODE_BASE is in the code segment: reachable by 16-bit jumps too. */
+#define CODE_SEGMENT_OFFSET 0x3000
+/* clang-format off */
+#define SEGMENTS(X)                                                    \
+    X(DATA_BASE, 0xfffff, 1, 1, 0, 0, 0)                               \
+    X(DATA_BASE - 0x8000, 0xfffff, 1, 1, 0, 0, 0)                      \
+    X(0xfffff000, 0xfffff, 1, 1, 0, 0, 0)                              \
+    X(DATA_BASE, DATA_SIZE - 1, 0, 1, 0, 0, 0) /* exactly the data */  \
+    X(DATA_BASE + 8, 0xffb, 0, 1, 0, 0, 0)     /* less, odd limit */   \
+    X(DATA_BASE - PAGE, 0, 1, 1, 0, 1, 0)      /* expand-down */       \
+    X(DATA_BASE, 0xfffff, 1, 1, 1, 0, 0)       /* read-only */         \
+    X(DATA_BASE - 0x4000, 0xffff, 0, 0, 0, 0, 0) /* 16-bit: uses sp */ \
+    X(CODE_BASE - CODE_SEGMENT_OFFSET,                                 \
+      CODE_SEGMENT_OFFSET + CODE_SIZE - 1, 0, 1, 0, 0, 1)
+/* clang-format on */
 
 /* The file: header, fx images, data images, one const page, cases. */
 struct cases_header {
@@ -90,7 +97,8 @@ struct test_case {
     uint16_t code_len;
     uint8_t fx, data; /* which images */
     uint8_t insns;    /* used entries of the two tables */
-    uint8_t spare[3];
+    uint8_t spare;
+    uint16_t cs; /* FLAT_CODE or CODE_SEGMENT */
     /* Where instructions start, and the flags undefined when they do. */
     uint8_t insn_at[INSNS_MAX];
     uint16_t undefined[INSNS_MAX];
@@ -126,11 +134,17 @@ static inline void hash_words(uint32_t hash[2], const uint32_t *words,
     hash[1] = b;
 }
 
+/* eip of a case's first instruction: within its code segment. */
+static inline uint32_t code_offset(const struct test_case *c)
+{
+    return c->code_at + (c->cs == FLAT_CODE ? CODE_BASE : CODE_SEGMENT_OFFSET);
+}
+
 /* Flags whose value says nothing when the case stopped at eip. */
 static inline uint32_t undefined_flags_at(const struct test_case *c,
                                           uint32_t eip)
 {
-    uint32_t at = eip - CODE_BASE - c->code_at, any = 0;
+    uint32_t at = eip - code_offset(c), any = 0;
 
     for (uint32_t i = 0; i < c->insns; i++) {
         if (c->insn_at[i] == at)
@@ -174,7 +188,7 @@ static inline void forget_parts(struct record *r)
  * faults first is the processor's choice. */
 static inline bool compares_strings(const struct test_case *c, uint32_t eip)
 {
-    uint32_t at = eip - CODE_BASE - c->code_at;
+    uint32_t at = eip - code_offset(c);
 
     while (at < c->code_len && (c->code[at] < 0xa6 || c->code[at] > 0xa7)) {
         switch (c->code[at++]) {

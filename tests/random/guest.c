@@ -138,8 +138,8 @@ static void enter(struct frame *f, const struct test_case *c)
     f->esi = c->gpr[ESI];
     f->edi = c->gpr[EDI];
     f->eflags = c->eflags;
-    f->eip = CODE_BASE + c->code_at;
-    f->cs = FLAT_CODE;
+    f->eip = code_offset(c);
+    f->cs = c->cs;
     f->ds = c->selectors[SEG_DS];
     f->es = c->selectors[SEG_ES];
     f->ss = c->selectors[SEG_SS];
@@ -225,7 +225,8 @@ static void fill_tables(void)
     gdt_set(SEL_MY_LDT, descriptor((u32)ldt, sizeof(ldt) - 1, 0x82, 0));
     for (u32 i = 0; i < SEGMENT_COUNT; i++) {
         const struct segment *s = &segments[i];
-        u32 access = 0xf1 | (s->read_only ? 0 : 2) | (s->expand_down ? 4 : 0);
+        u32 access = 0xf1 | (s->read_only ? 0 : 2) | (s->expand_down ? 4 : 0) |
+                     s->code << 3;
 
         ldt[i] = descriptor(s->base, s->limit, access,
                             s->in_pages << 3 | s->is_32bit << 2);

@@ -25,7 +25,7 @@ OPTIONS = ("-m 128 -display none -nodefaults -no-reboot -debugcon stdio "
 BATCH = 100000
 # format.h, struct cases_header and struct test_case
 HEADER = struct.Struct("<6IQ")
-CASE = struct.Struct("<8II5HHHBBB3x56s112s256s")
+CASE = struct.Struct("<8II5HHHBBBxH56s112s256s")
 INSNS_MAX = 56
 FX_SIZE, DATA_SIZE, CONST_SIZE = 512, 8192, 4096
 REGISTERS = "eax ecx edx ebx esp ebp esi edi eflags".split()
@@ -46,11 +46,11 @@ class Case:
         fields = CASE.unpack(raw)
         self.head = fields[:18]
         self.insns = fields[18]
-        self.insn_at, self.undefined, code = fields[19:]
+        self.cs, self.insn_at, self.undefined, code = fields[19:]
         self.code = bytearray(code)
 
     def pack(self):
-        return CASE.pack(*self.head, self.insns, self.insn_at,
+        return CASE.pack(*self.head, self.insns, self.cs, self.insn_at,
                          self.undefined, bytes(self.code))
 
     def copy(self):
@@ -73,7 +73,7 @@ def kept_case(path):
     """A case kept as text: what it leaves out is 0, flat or the default."""
     values = {"esp": 0x20001000, "eflags": 0x202, "fx": 0, "data": 0,
               "at": 0x100, "ds": 0x2b, "es": 0x2b, "ss": 0x2b, "fs": 0x2b,
-              "gs": 0x2b}
+              "gs": 0x2b, "cs": 0x23}
     code, at, undefined = b"", [], []
     for line in path.read_text().splitlines():
         words = line.split("#")[0].split()
@@ -96,8 +96,8 @@ def kept_case(path):
     pad = bytes(INSNS_MAX - len(at))
     tables = struct.pack(f"<{INSNS_MAX}H",
                          *undefined, *([0] * len(pad)))
-    return Case(CASE.pack(*fields, len(at), bytes(at) + pad, tables,
-                          code.ljust(256, b"\xcc")))
+    return Case(CASE.pack(*fields, len(at), values["cs"], bytes(at) + pad,
+                          tables, code.ljust(256, b"\xcc")))
 
 
 def case_text(case):
@@ -107,7 +107,7 @@ def case_text(case):
              " ".join(f"{name}={value:x}" for name, value in
                       zip(("ds", "es", "ss", "fs", "gs", "at"),
                           case.head[9:15])),
-             f"fx={case.head[16]:x} data={case.head[17]:x}"]
+             f"fx={case.head[16]:x} data={case.head[17]:x} cs={case.cs:x}"]
     undefined = struct.unpack(f"<{INSNS_MAX}H", case.undefined)
     for n, (a, b) in enumerate(zip(case.insn_at, case.insn_at[1:case.insns])):
         flags = f" undefined={undefined[n]:x}" if undefined[n] else ""

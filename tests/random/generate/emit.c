@@ -101,7 +101,7 @@ bool resolve_fixups(struct sequence *s)
         const struct fixup *x = &s->fixups[i];
         uint32_t target = s->label[x->group];
         uint32_t value =
-            x->size ? target - x->end : CODE_BASE + s->out->code_at + target;
+            x->size ? target - x->end : code_offset(s->out) + target;
 
         if (x->size == 1 && value > 127)
             return false;

@@ -250,7 +250,7 @@ static void show_case(const struct test_case *c, uint32_t index)
         ZydisDecodedInstruction z;
         ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
         unsigned at = c->insn_at[i], n = c->insn_at[i + 1] - at;
-        uint32_t eip = CODE_BASE + c->code_at + at;
+        uint32_t eip = code_offset(c) + at;
         char text[128] = "(bad)";
 
         if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, c->code + at, n, &z,

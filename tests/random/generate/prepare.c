@@ -60,7 +60,7 @@ static void push_label(struct sequence *s)
 /* With 16-bit operands: eip ends below 64 KiB, where nothing is mapped. */
 static bool prepare_short_return(struct sequence *s, bool interrupt)
 {
-    uint32_t words[3] = {pick_eflags(s), FLAT_CODE, random_u32(s->random)};
+    uint32_t words[3] = {pick_eflags(s), s->out->cs, random_u32(s->random)};
 
     if (!random_percent(s->random, 20))
         return false;
@@ -85,12 +85,12 @@ static bool prepare_return(struct sequence *s, const struct form *f)
     if (f->wide)
         return prepare_short_return(s, f->opcode == 0xcf);
     if (random_percent(s->random, 4))
-        return !interrupt; /* whatever is there: eflags would be too wild */
+        return !far; /* whatever is there, but no 64-bit code segment */
     s->now.stack_good = true;
     if (interrupt)
         emit_push(s, pick_eflags(s));
     if (far)
-        emit_push(s, random_percent(s->random, 93) ? FLAT_CODE
+        emit_push(s, random_percent(s->random, 93) ? s->out->cs
                                                    : pick_selector(s->random));
     push_label(s);
     s->reachable = false;
@@ -118,12 +118,12 @@ static bool prepare_indirect(struct sequence *s, const struct form *f,
     } else {
         if (!flat_ds(s) || *linear < DATA_BASE ||
             *linear > DATA_BASE + DATA_SIZE - 8)
-            return random_percent(s->random, 10);
+            return !far && random_percent(s->random, 10);
         emit_store(s, *linear, 0);
         fix_absolute(s, group);
         if (far)
             emit_store16(s, *linear + 4,
-                         likely(s) ? FLAT_CODE : pick_selector(s->random));
+                         likely(s) ? s->out->cs : pick_selector(s->random));
     }
     if (call)
         s->now.gpr_known &= (uint8_t) ~(1 << ESP);

@@ -108,12 +108,15 @@ static bool acceptable(struct sequence *s, const struct form *f)
         return false;
     if (f->mnemonic == M(MASKMOVDQU) && s->alignment_checked)
         return false; /* as for other sixteen-byte operands, below */
+    if (f->map == 0 && f->opcode >= 0xe0 && f->opcode <= 0xe3 &&
+        s->out->cs != FLAT_CODE)
+        return false; /* loop may decrement before it finds the limit */
     if (form_stops(f) && s->group + 1 < s->groups)
         return random_percent(r, 10);
     if (f->esp_explicit)
         return random_percent(r, 20);
     if (f->relative && f->wide) /* cuts eip to 16 bits */
-        return random_percent(r, 5);
+        return s->out->cs != FLAT_CODE || random_percent(r, 5);
     return true;
 }
 
@@ -185,7 +188,7 @@ static bool choose_values(struct sequence *s, const struct form *f,
         if (f->mnemonic == M(RET) && random_percent(r, 80))
             value = random_below(r, 64);
         if (i == 1 && (f->opcode == 0xea || f->opcode == 0x9a))
-            value = random_percent(r, 85) ? FLAT_CODE : pick_selector(r);
+            value = random_percent(r, 85) ? s->out->cs : pick_selector(r);
         put(bytes + z->raw.imm[i].offset, value, z->raw.imm[i].size);
     }
     return true;
@@ -257,7 +260,8 @@ static bool is_far(const struct form *f)
     }
 }
 
-static uint16_t undefined_if_it_faults(const struct form *f)
+static uint16_t undefined_if_it_faults(const struct sequence *s,
+                                       const struct form *f)
 {
     uint16_t what = 0;
 
@@ -267,6 +271,8 @@ static uint16_t undefined_if_it_faults(const struct form *f)
         what |= UNDEFINED_SEGMENT; /* limit or alignment, either first */
     if (f->memory_size == 10 || is_far(f)) /* 10: fstp, fbstp */
         what |= UNDEFINED_PARTS;
+    if (f->mnemonic == M(CALL) && s->out->cs != FLAT_CODE)
+        what |= UNDEFINED_PARTS; /* has pushed when it finds the limit */
     switch (f->mnemonic) {
     case M(PUSHA):
     case M(PUSHAD):
@@ -303,6 +309,9 @@ static bool careful(const struct sequence *s, const struct form *f)
     case M(LGS):
     case M(LSS): /* as prepared */
         return true;
+    case M(JMP):
+    case M(CALL):
+        return is_far(f);
     case M(BOUND): /* may compare before it reads the other bound */
     case M(ARPL):  /* needs the right to write, or only if it will write? */
         return true;
@@ -361,7 +370,7 @@ bool sequence_try_form(struct sequence *s, const struct form *f, uint32_t *used)
         !ZYAN_SUCCESS(
             ZydisDecoderDecodeFull(&decoder, bytes, 15, &z, operands)))
         return false;
-    s->now.undefined |= undefined_if_it_faults(f);
+    s->now.undefined |= undefined_if_it_faults(s, f);
     emit(s, bytes, z.length);
     s->now.undefined &= FLAGS_ARITH;
     if (s->full)
@@ -389,6 +398,7 @@ static void choose_state(struct sequence *s)
     struct random *r = s->random;
     struct test_case *c = s->out;
 
+    c->cs = random_percent(r, 10) ? CODE_SEGMENT : FLAT_CODE;
     for (unsigned i = 0; i < SEGS; i++)
         c->selectors[i] = FLAT_DATA;
     for (unsigned i = SEG_FS; i <= SEG_GS; i++)
