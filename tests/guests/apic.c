@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC and the I/O APIC at work: the timer, the 8254 through pin 2 in
- * both trigger modes, ends of interrupts, the task priority, nesting, and
- * interrupts to oneself. Paging is off: the registers are where they are.
+ * The local APIC and the I/O APIC at work: the timer, the 8254 through pin 2,
+ * COM1 in both trigger modes, ends of interrupts, the task priority, nesting,
+ * and interrupts to oneself. Paging is off: the registers are where they are.
  * Counts, not durations, decide.
  */
 #include "runtime/guest.h"
@@ -30,7 +30,13 @@ enum {
     PIN_MASKED = 0x10000,
     SELF = 0x40000
 };
-enum { VEC_TIMER = 0x51, VEC_PIT = 0x61, VEC_LOW = 0x71, VEC_HIGH = 0x81 };
+enum {
+    VEC_TIMER = 0x51,
+    VEC_PIT = 0x61,
+    VEC_LOW = 0x71,
+    VEC_HIGH = 0x81,
+    VEC_COM1 = 0x91
+};
 
 static volatile u32 count[256];
 static volatile u32 order[4], ordered;
@@ -191,82 +197,64 @@ static void pit_by_pin_2(void)
     check_eq("nothing_came_by_the_8259", count[VEC_IRQ0], 0);
 }
 
-static bool pit_output(void)
+/* The transmitter of COM1 is empty: its interrupt is high as long as it is
+ * enabled and IIR was not read, at once and whatever the time is. */
+enum { COM1_IER = 0x3f9, COM1_IIR = 0x3fa, COM1_MCR = 0x3fc, COM1_PIN = 4 };
+
+static void com1_line(bool high)
 {
-    outb(0x43, 0xe2);
-    return inb(0x40) & 0x80;
+    outb(COM1_IER, 0);
+    if (high) {
+        outb(COM1_MCR, 8); /* OUT2 lets the interrupt out of the chip */
+        outb(COM1_IER, 2);
+    }
 }
 
-static volatile u32 levels, remote_irr_after_end = 2;
+static volatile u32 levels, remote_irr_inside, remote_irr_after_end = 2;
 
-/* Lowers its input (mode 0: low until the count ends) the third time. */
+/* Lowers its input the third time. */
 static void on_level(struct frame *f)
 {
-    u32 entry;
-
     levels++;
-    if (levels == 3)
-        pit_start(0x30, 0);
+    if (levels == 3) {
+        remote_irr_inside = pin_read(COM1_PIN) & PIN_REMOTE_IRR;
+        com1_line(false);
+    }
     wr(APIC_EOI, 0);
-    if (levels < 3)
-        return;
-    entry = pin_read(2);
-    remote_irr_after_end = !pit_output() && (entry & PIN_REMOTE_IRR);
-    pin_write(2, PIN_MASKED | PIN_LEVEL | VEC_PIT);
+    if (levels == 3)
+        remote_irr_after_end = pin_read(COM1_PIN) & PIN_REMOTE_IRR;
 }
 
-static void level_and_edge(void)
+static void level(void)
 {
-    u32 before = count[VEC_PIT];
-
-    trap_handlers[VEC_PIT] = on_level;
-    pin_write(2, PIN_MASKED | PIN_LEVEL | VEC_PIT);
-    pit_start(0x30, 100); /* mode 0: rises at the end and stays */
-    while (!pit_output())
-        ;
+    trap_handlers[VEC_COM1] = on_level;
+    pin_write(COM1_PIN, PIN_MASKED | PIN_LEVEL | VEC_COM1);
+    com1_line(true);
     open_for_interrupts();
     check_eq("a_masked_level_waits", levels, 0);
-    pin_write(2, PIN_LEVEL | VEC_PIT);
-    check_eq("unmasked_it_is_sent", pin_read(2) & PIN_REMOTE_IRR,
+    pin_write(COM1_PIN, PIN_LEVEL | VEC_COM1);
+    check_eq("unmasked_it_is_sent", pin_read(COM1_PIN) & PIN_REMOTE_IRR,
              PIN_REMOTE_IRR);
     open_for_interrupts();
     check_eq("it_comes_after_each_end_while_it_is_high", levels, 3);
+    check_eq("it_is_in_service_inside", remote_irr_inside, PIN_REMOTE_IRR);
     check_eq("an_end_with_the_input_low_is_final", remote_irr_after_end, 0);
-    trap_handlers[VEC_PIT] = on_interrupt;
-    pin_write(2, PIN_MASKED | VEC_PIT);
-    pit_start(0x30, 100);
-    while (!pit_output())
-        ;
-    pin_write(2, VEC_PIT);
-    open_for_interrupts();
-    check_eq("a_steady_input_is_no_edge", count[VEC_PIT], before);
-    pin_write(2, PIN_MASKED);
 }
 
-/* The 8259s come in on LINT0. */
-static void virtual_wire(void)
+static void edge(void)
 {
-    u32 before;
-
-    pic_init(0);
-    wr(APIC_LINT0, 0x700);
-    trap_handlers[VEC_IRQ0] = on_interrupt;
-    pit_start(0x34, 1193);
-    pic_mask(1);
-    __asm__ volatile("sti");
-    while (!count[VEC_IRQ0])
-        ;
-    __asm__ volatile("cli");
-    check("the_8259s_come_by_lint0", true);
-    check_eq("not_as_the_apics_own", serving, 0);
-    pic_eoi(0);
-    wr(APIC_LINT0, LVT_MASKED | 0x700);
-    before = count[VEC_IRQ0];
-    __asm__ volatile("sti");
-    for (volatile u32 i = 0; i < 1000000; i++)
-        ;
-    __asm__ volatile("cli");
-    check_eq("not_through_a_masked_lint0", count[VEC_IRQ0], before);
+    trap_handlers[VEC_COM1] = on_interrupt;
+    pin_write(COM1_PIN, PIN_MASKED | VEC_COM1);
+    com1_line(true);
+    pin_write(COM1_PIN, VEC_COM1);
+    open_for_interrupts();
+    check_eq("a_steady_input_is_no_edge", count[VEC_COM1], 0);
+    com1_line(false);
+    com1_line(true);
+    open_for_interrupts();
+    check_eq("an_edge_comes_once", count[VEC_COM1], 1);
+    com1_line(false);
+    pin_write(COM1_PIN, PIN_MASKED);
 }
 
 void guest_main(void)
@@ -287,6 +275,6 @@ void guest_main(void)
     to_oneself();
     timer();
     pit_by_pin_2();
-    level_and_edge();
-    virtual_wire();
+    level();
+    edge();
 }
