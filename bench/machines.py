@@ -68,12 +68,13 @@ def describe_host():
 class Machine:
     """One run of a kernel, up to the shell, until its `with` ends."""
 
-    def __init__(self, program, kernel, *options):
+    def __init__(self, program, kernel, *options,
+                 initrd="initramfs.cpio.gz"):
         self.began = time.monotonic()
         self.console = Console(
             shlex.split(program) +
             ["-kernel", os.path.join(GUEST, "vmlinuz-" + kernel),
-             "-initrd", os.path.join(GUEST, "initramfs.cpio.gz"),
+             "-initrd", os.path.join(GUEST, initrd),
              "-append", "console=ttyS0", "-m", str(MEMORY_MIB), "-nographic",
              *options])
         self.pid = self.console.process.pid
@@ -95,6 +96,17 @@ class Machine:
                 "shell": time.monotonic() - self.began,
                 "shell_cpu": self.cpu_seconds(),
                 "waited": self.waited_seconds()}
+
+    def ask(self, command, last, seconds):
+        """Types a command; what it printed up to a line `last`, and after
+        which the prompt came again."""
+        start = len(self.console.output)
+        self.console.type(command.encode() + b"\n", seconds)
+        end = self.console.wait_for(rb"\n" + last.encode() + rb"\r*\n",
+                                    start, seconds)
+        self.console.wait_for(PROMPT, end.end(), seconds)
+        printed = self.console.output[start:end.end()]
+        return printed.decode(errors="replace").replace("\r", "")
 
     def down(self):
         """Power off; all that was printed. It must end with status 0."""

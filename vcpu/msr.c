@@ -146,7 +146,7 @@ static bool mc_write(struct vcpu *v, uint32_t msr, uint64_t value)
     }
 }
 
-static bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+bool vcpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     const struct cpu_model *m = v->model;
     uint64_t *slot = mtrr_slot(v, msr);
@@ -266,7 +266,7 @@ static bool msr_store(struct vcpu *v, uint32_t msr, uint64_t value)
     }
 }
 
-static bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+bool vcpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     uint64_t *slot = mtrr_slot(v, msr);
 
@@ -307,7 +307,7 @@ enum callout_result callout_rdmsr(struct vcpu *v, uint32_t arg, uint32_t lin)
     (void)lin;
     if (v->cpl != 0)
         return raise_gp0(v);
-    if (!msr_read(v, v->gpr[GPR_ECX], &value)) {
+    if (!vcpu_msr_read(v, v->gpr[GPR_ECX], &value)) {
         log_event(UNIMP, "rdmsr msr=%x", v->gpr[GPR_ECX]);
         return raise_gp0(v);
     }
@@ -323,7 +323,7 @@ enum callout_result callout_wrmsr(struct vcpu *v, uint32_t arg, uint32_t lin)
     (void)lin;
     if (v->cpl != 0)
         return raise_gp0(v);
-    if (!msr_write(v, v->gpr[GPR_ECX], value)) {
+    if (!vcpu_msr_write(v, v->gpr[GPR_ECX], value)) {
         log_event(UNIMP, "wrmsr msr=%x value=%llx", v->gpr[GPR_ECX],
                   (unsigned long long)value);
         return raise_gp0(v);

@@ -89,6 +89,10 @@ static inline enum mem_flags vcpu_mem_user(const struct vcpu *v)
     return v->cpl == 3 ? MEM_USER : (enum mem_flags)0;
 }
 
+/* rdmsr and wrmsr at CPL 0; false: #GP(0), nothing changed. */
+bool vcpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
+bool vcpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+
 /* Multi-line dump of the state to stderr (fail stop, -d cpu). */
 void vcpu_dump(const struct vcpu *v);
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Builds the guest's first file systems out of what `fetch` left.
 
-usage: initramfs.py base|tests GUEST-FOLDER TARGET
+usage: initramfs.py base|tests|bench GUEST-FOLDER TARGET
 
 `base` is busybox, /init and the kernel modules; `tests` is base followed by
-the test programs and the shared C library.
+the test programs and the shared C library; `bench` is base followed by what
+bench/linux/build made.
 """
 
 import os
@@ -70,6 +71,29 @@ def build_tests(guest, target):
     with open(os.path.join(programs, "names"), encoding="utf-8") as names:
         for name in names.read().split():
             archive.link("tests/" + name, "many")
+    write_after_base(archive, guest, target)
+
+
+def build_bench(guest, target):
+    """/bench is what build/bench is, but that busybox is there already."""
+    archive = cpio.Archive()
+    made = os.path.join(guest, "..", "bench")
+    for name in ("work", "tiny"):
+        archive.copy("bench/" + name, os.path.join(made, name), 0o755)
+    root = os.path.join(made, "root")
+    for where, folders, files in os.walk(root):
+        folders.sort()
+        for entry in files:
+            path = os.path.join(where, entry)
+            name = os.path.join("bench/root", os.path.relpath(path, root))
+            if name == "bench/root/bin/busybox":
+                archive.link(name, "/bin/busybox")
+            else:
+                archive.copy(name, path, os.stat(path).st_mode & 0o777)
+    write_after_base(archive, guest, target)
+
+
+def write_after_base(archive, guest, target):
     extra = target + ".part"
     archive.write(extra)
     cpio.concatenate(target, [os.path.join(guest, "initramfs.cpio.gz"), extra])
@@ -77,7 +101,8 @@ def build_tests(guest, target):
 
 
 def main(arguments):
-    builders = {"base": build_base, "tests": build_tests}
+    builders = {"base": build_base, "tests": build_tests,
+                "bench": build_bench}
     if len(arguments) != 3 or arguments[0] not in builders:
         sys.exit(__doc__.strip())
     builders[arguments[0]](arguments[1], arguments[2])

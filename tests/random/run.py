@@ -27,6 +27,7 @@ BATCH = 100000
 HEADER = struct.Struct("<6IQ")
 CASE = struct.Struct("<8II5HHHBBBxH56s112s256s")
 INSNS_MAX = 56
+FLAGS_ARITH = 0x8d5
 FX_SIZE, DATA_SIZE, CONST_SIZE = 512, 8192, 4096
 REGISTERS = "eax ecx edx ebx esp ebp esi edi eflags".split()
 FIELDS = (REGISTERS + "eip vector error cr2 ds es ss fs gs cs".split())
@@ -66,6 +67,12 @@ class Case:
         """The case with the instruction at span made nops."""
         other = self.copy()
         other.code[span[0]:span[1]] = b"\x90" * (span[1] - span[0])
+        # What it would have defined stays undefined.
+        first = self.insn_at.index(span[0])
+        flags = list(struct.unpack(f"<{INSNS_MAX}H", self.undefined))
+        for i in range(first + 1, self.insns):
+            flags[i] |= flags[first] & FLAGS_ARITH
+        other.undefined = struct.pack(f"<{INSNS_MAX}H", *flags)
         return other
 
 

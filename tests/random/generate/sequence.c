@@ -335,7 +335,8 @@ static bool picks_lock(struct sequence *s, const struct form *f)
     return random_below(s->random, 1000) < 2;
 }
 
-bool sequence_try_form(struct sequence *s, const struct form *f, uint32_t *used)
+/* True if the instruction now stands behind what was prepared for it. */
+static bool try_form(struct sequence *s, const struct form *f, uint32_t *used)
 {
     static ZydisDecoder decoder;
     ZydisDecodedInstruction z;
@@ -378,8 +379,22 @@ bool sequence_try_form(struct sequence *s, const struct form *f, uint32_t *used)
     used[z.mnemonic]++;
     learn(s, f, &z, operands);
     connect(s, f, &z);
+    /* a single step may stop before the processor's choice is gone */
+    s->now.undefined |= UNDEFINED_PARTS;
     follow_up(s, f, &o);
+    s->now.undefined &= FLAGS_ARITH;
     return true;
+}
+
+bool sequence_try_form(struct sequence *s, const struct form *f, uint32_t *used)
+{
+    bool reachable = s->reachable;
+
+    if (try_form(s, f, used))
+        return true;
+    /* A jump was prepared and did not come: what follows is reached. */
+    s->reachable = reachable;
+    return false;
 }
 
 static void start_group(struct sequence *s)
