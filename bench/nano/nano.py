@@ -127,7 +127,7 @@ def totals(vmm, name, ops, image=IMAGE, limit=LIMIT):
         re.findall(r"^stat: ([a-z0-9-]+)=(\d+)$", err, re.MULTILINE)}
 
 
-def counters(vmm, name, few=2000, many=6000, image=IMAGE, limit=LIMIT):
+def counters(vmm, name, few=2048, many=6144, image=IMAGE, limit=LIMIT):
     """Counts of `vmm`, which prints them at its end, for one operation: the
     difference of two runs over that of their operations, so that start-up
     and what a site costs until it has adapted are not in it."""
