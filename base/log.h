@@ -90,17 +90,17 @@ void log_list(void);
     X(INTERRUPTS, "interrupts", "external interrupts delivered")             \
     X(EXCEPTIONS, "exceptions", "exceptions delivered")                      \
     X(KVM_EXITS, "kvm-exits", "VM exits, by the kernel's count")             \
-    X(KVM_EXITS_HOST, "kvm-exits-host", "of these, for the host's interrupts") \
+    X(KVM_EXITS_HOST, "kvm-exits-host", "of these, for host interrupts")     \
     X(KVM_PAGE_FAULTS, "kvm-page-faults", "faults of KVM's page tables")     \
     X(KVM_EMULATIONS, "kvm-emulations", "instructions KVM emulated")         \
     X(KVM_INJECTIONS, "kvm-injections", "interrupts KVM injected")           \
-    X(KVM_EXIT_IO, "kvm-exit-io", "exits to us: ports")                      \
-    X(KVM_EXIT_MMIO, "kvm-exit-mmio", "exits to us: memory-mapped I/O")      \
-    X(KVM_EXIT_MSR, "kvm-exit-msr", "exits to us: rdmsr and wrmsr")          \
-    X(KVM_EXIT_HLT, "kvm-exit-hlt", "exits to us: hlt")                      \
-    X(KVM_EXIT_WINDOW, "kvm-exit-window", "exits to us: interrupts enabled") \
-    X(KVM_EXIT_SIGNAL, "kvm-exit-signal", "exits to us: signals")            \
-    X(KVM_EXIT_SHUTDOWN, "kvm-exit-shutdown", "exits to us: shutdown")
+    X(VM_EXIT_IO, "kvm-exit-io", "exits to us: ports")                       \
+    X(VM_EXIT_MMIO, "kvm-exit-mmio", "exits to us: memory-mapped I/O")       \
+    X(VM_EXIT_MSR, "kvm-exit-msr", "exits to us: rdmsr and wrmsr")           \
+    X(VM_EXIT_HLT, "kvm-exit-hlt", "exits to us: hlt")                       \
+    X(VM_EXIT_WINDOW, "kvm-exit-window", "exits to us: interrupts enabled")  \
+    X(VM_EXIT_SIGNAL, "kvm-exit-signal", "exits to us: signals")             \
+    X(VM_EXIT_SHUTDOWN, "kvm-exit-shutdown", "exits to us: shutdown")
 
 enum stat_counter {
 #define X(id, name, help) STAT_##id,

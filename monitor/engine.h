@@ -9,11 +9,13 @@
 #include "monitor/machine.h"
 #include "vcpu/state.h"
 
+struct mmu_events;
+
 enum engine_exit {
-    ENGINE_KICKED,       /* attention with nothing left to deliver */
-    ENGINE_HALTED,       /* hlt: wait until vcpu_interrupt_deliverable */
+    ENGINE_KICKED, /* attention with nothing left to deliver */
+    ENGINE_HALTED, /* hlt: wait until vcpu_interrupt_deliverable */
     ENGINE_TRIPLE_FAULT,
-    ENGINE_FAILED,       /* reported already */
+    ENGINE_FAILED, /* reported already */
 };
 
 struct engine {
@@ -24,12 +26,23 @@ struct engine {
     void (*reset)(struct engine *engine);
     void (*destroy)(struct engine *engine);
     struct vcpu *vcpu;
+    /* Any thread, after it set vcpu->attention: makes run notice. NULL: it does
+     * by itself. */
+    void (*kick)(struct engine *engine);
+    /* vcpu thread, outside run: makes the registers in struct vcpu current.
+     * NULL: they always are. */
+    void (*fetch)(struct engine *engine);
 };
 
 /* The software path. NULL with a line in why on failure. */
 struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
                                 const struct bt_options *options, char *why,
                                 size_t why_size);
+/* The hardware path, by Linux's KVM; io: its mmio_read and mmio_write serve
+ * what is not RAM. NULL with a line in why if the host cannot. */
+struct engine *engine_kvm_create(struct vcpu *vcpu, struct mmu *mmu,
+                                 const struct mmu_events *io, char *why,
+                                 size_t why_size);
 /* Events of the MMU that the bt engine wants: passed to mmu_create by the
  * machine (the engine must exist when the guest runs, not before). */
 void engine_bt_code_written(void *opaque, gpa_t gpa, unsigned len);

@@ -445,7 +445,11 @@ struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
         snprintf(why, why_size, "out of memory");
         return NULL;
     }
-    bt->engine = (struct engine){"bt", run, reset, destroy, vcpu};
+    bt->engine = (struct engine){.name = "bt",
+                                 .run = run,
+                                 .reset = reset,
+                                 .destroy = destroy,
+                                 .vcpu = vcpu};
     bt->v = vcpu;
     bt->mmu = mmu;
     bt->options = *options;

@@ -61,10 +61,17 @@ static void wake(struct machine *m)
         syscall(SYS_futex, &m->wakes, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+static void kick_engine(struct machine *m)
+{
+    if (m->engine && m->engine->kick)
+        m->engine->kick(m->engine);
+}
+
 /* Makes the vcpu thread come to the run loop, whatever it does. */
 static void kick(struct machine *m)
 {
     __atomic_store_n(&m->vcpu->attention, 1, __ATOMIC_SEQ_CST);
+    kick_engine(m);
     wake(m);
 }
 
@@ -109,8 +116,10 @@ static void intr_changed(void *opaque, bool level)
     struct machine *m = opaque;
 
     vcpu_set_intr_line(m->vcpu, level);
-    if (level)
+    if (level) {
+        kick_engine(m);
         wake(m);
+    }
 }
 
 /* Waits until `wakes` is no longer what it was when read. */
@@ -157,9 +166,16 @@ static void put_registers(const struct vcpu *v, char *to, size_t size)
                  v->cr0, v->cr2, v->cr3, v->cr4, (unsigned long long)v->efer);
 }
 
+static void fetch_registers(struct machine *m)
+{
+    if (m->engine && m->engine->fetch)
+        m->engine->fetch(m->engine);
+}
+
 /* vcpu thread: answers machine_info_registers. */
 static void answer_info(struct machine *m)
 {
+    fetch_registers(m);
     machine_lock();
     if (m->info_text)
         put_registers(m->vcpu, m->info_text, m->info_size);
@@ -235,14 +251,15 @@ static bool create_vcpu(struct machine *m, char *why, size_t why_size)
     return true;
 }
 
-static bool create_mmu(struct machine *m, char *why, size_t why_size)
+static bool create_mmu(struct machine *m, bool windows, char *why,
+                       size_t why_size)
 {
     const struct machine_options *o = m->options;
     const struct mmu_config config = {
         .ram_size = o->ram_size,
         .max_mappings = o->bt.max_mappings,
         .window_drop = o->bt.window_drop,
-        .windows = !o->bt.checked_all,
+        .windows = windows,
     };
     const struct mmu_events events = world_mmu_events(&m->world);
 
@@ -251,12 +268,52 @@ static bool create_mmu(struct machine *m, char *why, size_t why_size)
     return m->mmu != NULL;
 }
 
-static bool create_engine(struct machine *m, char *why, size_t why_size)
+static void destroy_mmu(struct machine *m)
 {
-    m->engine =
-        engine_bt_create(m->vcpu, m->mmu, &m->options->bt, why, why_size);
+    if (m->mmu)
+        mmu_destroy(m->mmu);
+    m->mmu = m->world.mmu = m->vcpu->mmu = NULL;
+}
+
+/* The software path: the engine hears of what the MMU sees. */
+static bool create_bt(struct machine *m, char *why, size_t why_size)
+{
+    const struct bt_options *o = &m->options->bt;
+
+    if (!create_mmu(m, !o->checked_all, why, why_size))
+        return false;
+    m->engine = engine_bt_create(m->vcpu, m->mmu, o, why, why_size);
     m->world.engine = m->engine;
     return m->engine != NULL;
+}
+
+/* The hardware path: of the MMU only guest RAM is used. */
+static bool create_kvm(struct machine *m, char *why, size_t why_size)
+{
+    const struct mmu_events events = world_mmu_events(&m->world);
+
+    if (!create_mmu(m, false, why, why_size))
+        return false;
+    m->engine = engine_kvm_create(m->vcpu, m->mmu, &events, why, why_size);
+    return m->engine != NULL;
+}
+
+/* RAM and the engine: the first accelerator asked for that works. */
+static bool create_engine(struct machine *m, char *why, size_t why_size)
+{
+    const struct machine_options *o = m->options;
+
+    for (unsigned i = 0;; i++) {
+        bool kvm = i < o->accel_count && o->accel[i] == ACCEL_KVM;
+
+        if (kvm ? create_kvm(m, why, why_size) : create_bt(m, why, why_size))
+            return true;
+        destroy_mmu(m);
+        if (i + 1 >= o->accel_count)
+            return false;
+        fprintf(stderr, "ringfall: %s; falling back to %s\n", why,
+                o->accel[i + 1] == ACCEL_KVM ? "kvm" : "bt");
+    }
 }
 
 /* The firmware's part where ACPI is there: only the SCI (IRQ 9) is level-
@@ -304,8 +361,8 @@ struct machine *machine_create(const struct machine_options *options, char *why,
     m->image = boot_open(options->kernel, options->initrd, options->append, why,
                          why_size);
     if (!m->image || !create_vcpu(m, why, why_size) ||
-        !create_mmu(m, why, why_size) || !create_engine(m, why, why_size) ||
-        !create_devices(m, why, why_size) || !power_on(m, why, why_size)) {
+        !create_engine(m, why, why_size) || !create_devices(m, why, why_size) ||
+        !power_on(m, why, why_size)) {
         machine_destroy(m);
         return NULL;
     }
@@ -433,6 +490,7 @@ static int run(struct machine *m)
             m->halted = true;
             break;
         case ENGINE_TRIPLE_FAULT:
+            fetch_registers(m);
             log_event(CPU_RESET, "triple fault: eip=%08x", m->vcpu->eip);
             machine_request(m, REQUEST_RESET, 0);
             break;

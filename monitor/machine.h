@@ -38,6 +38,10 @@ enum host_feature {
     HOST_ERMS = 16
 };
 
+/* How the CPU is run. */
+enum accelerator { ACCEL_BT, ACCEL_KVM };
+#define MACHINE_ACCELERATORS 8
+
 /* RAM sizes a machine can have (the rest below 4 GiB is I/O space). */
 #define MACHINE_RAM_MIN     0x200000ull
 #define MACHINE_RAM_MAX     0xe0000000ull
@@ -56,6 +60,8 @@ struct machine_options {
     bool debug_exit;
     uint16_t debug_exit_port;
     unsigned debug_exit_size;
+    enum accelerator accel[MACHINE_ACCELERATORS]; /* the first that works */
+    unsigned accel_count;
     struct bt_options bt;
     /* character backends as struct device_config takes them */
     const char *serial[MACHINE_SERIAL_PORTS];

@@ -303,7 +303,7 @@ static const struct option_row rows[] = {
     {"machine", "pc[,PROP=VALUE]", "accel=NAME[:NAME], acpi=on|off",
      option_machine},
     {"M", "pc[,PROP=VALUE]", NULL, option_machine},
-    {"accel", "bt[,PROP=VALUE]", "how the CPU is run; help lists properties",
+    {"accel", "bt|kvm[,PROP=VALUE]", "how the CPU is run; help lists them",
      option_accel},
     {"enable-kvm", NULL, "the same as -accel kvm", option_enable_kvm},
     {"nographic", NULL, "serial port and monitor on the terminal",
@@ -419,12 +419,6 @@ static void set_default_consoles(struct options *o)
 static bool finish(struct options *o, char *why, size_t why_size)
 {
     set_default_consoles(o);
-    if (o->accel_given && !o->accel_usable) {
-        snprintf(why, why_size,
-                 "-accel kvm: the hardware path is not available in this "
-                 "build; use -accel bt");
-        return false;
-    }
     if (!o->cpu_given &&
         !cpu_model_parse("max", &o->machine.cpu, why, why_size))
         return false;

@@ -21,7 +21,6 @@ struct options {
     unsigned serial_count;
     bool nographic, display_none, nodefaults;
     bool monitor_given;
-    bool accel_given, accel_usable;
     bool cpu_given;
     char debugcon_name[80], monitor_name[80]; /* "chardev:ID" */
 };

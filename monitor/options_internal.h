@@ -26,7 +26,7 @@ option_handler option_device;
 option_handler option_smp;
 option_handler option_rtc;
 option_handler option_action;
-/* -accel NAME of a -machine accel= list; unusable ones are remembered. */
+/* Appends NAME to the list of accelerators to try. */
 bool option_accel_name(struct parse *p, const char *name);
 
 /* "-name: text" into the parse's why; returns false. */

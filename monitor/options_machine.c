@@ -113,11 +113,30 @@ static const struct bt_property bt_properties[] = {
      set_host},
 };
 
+/* Properties of -accel kvm: stats, and QEMU's, which the guest cannot notice
+ * and which change nothing here: the interrupt controllers are the machine's
+ * own, there is no migration, and a shadow of KVM's has its own size. */
+static const struct kvm_property {
+    const char *name, *values;
+    const char *const *words; /* NULL: a size */
+} kvm_properties[] = {
+    {"kernel-irqchip", "on|off|split",
+     (const char *const[]){"on", "off", "split", NULL}},
+    {"notify-vmexit", "run|internal-error|disable",
+     (const char *const[]){"run", "internal-error", "disable", NULL}},
+    {"notify-window", "N", NULL},
+    {"kvm-shadow-mem", "SIZE", NULL},
+    {"dirty-ring-size", "N", NULL},
+    {"eager-split-size", "SIZE", NULL},
+};
+
 static void print_accel_help(void)
 {
-    printf("Accelerators:\n"
-           "bt              binary translation (also called tcg)\n"
-           "Properties of bt (all but stats change nothing but speed):\n");
+    printf(
+        "Accelerators:\n"
+        "bt              binary translation (also called tcg)\n"
+        "kvm             the host's KVM, for comparison; takes stats=on|off\n"
+        "Properties of bt (all but stats change nothing but speed):\n");
     for (size_t i = 0; i < ARRAY_SIZE(bt_properties); i++)
         printf("%s=%-*s %s\n", bt_properties[i].name,
                (int)(20 - strlen(bt_properties[i].name)),
@@ -158,16 +177,41 @@ static bool set_tcg_property(struct parse *p, const struct pair *pair)
     return parse_fail(p, "bad value '%s' of tb-size", pair->value);
 }
 
+static bool set_kvm_property(struct parse *p, const struct pair *pair)
+{
+    const char *names[ARRAY_SIZE(kvm_properties) + 2] = {"stats"};
+    uint64_t size;
+
+    if (strcmp(pair->key, "stats") == 0)
+        return switch_parse(pair->value, &p->options->machine.bt.stats) ||
+               parse_fail(p, "bad value '%s' of stats; it takes on|off",
+                          pair->value);
+    for (size_t i = 0; i < ARRAY_SIZE(kvm_properties); i++) {
+        const struct kvm_property *row = &kvm_properties[i];
+
+        names[1 + i] = row->name;
+        if (strcmp(row->name, pair->key) != 0)
+            continue;
+        if (row->words ? words_contain(row->words, pair->value)
+                       : size_parse(pair->value, 1, &size))
+            return true;
+        return parse_fail(p, "bad value '%s' of %s; it takes %s", pair->value,
+                          row->name, row->values);
+    }
+    return parse_unknown(p, "property", pair->key, names);
+}
+
 bool option_accel_name(struct parse *p, const char *name)
 {
-    static const char *const usable[] = {"bt", "tcg", NULL};
     static const char *const known[] = {"bt", "tcg", "kvm", "help", NULL};
+    struct machine_options *m = &p->options->machine;
 
     if (!words_contain(known, name))
         return parse_unknown(p, "accelerator", name, known);
-    p->options->accel_given = true;
-    if (words_contain(usable, name))
-        p->options->accel_usable = true;
+    if (m->accel_count == MACHINE_ACCELERATORS)
+        return parse_fail(p, "at most %u accelerators", MACHINE_ACCELERATORS);
+    m->accel[m->accel_count++] =
+        strcmp(name, "kvm") == 0 ? ACCEL_KVM : ACCEL_BT;
     return true;
 }
 
@@ -189,8 +233,9 @@ bool option_accel(struct parse *p)
             kvm = strcmp(pair.value, "kvm") == 0;
             if (!option_accel_name(p, pair.value))
                 return false;
-        } else if (!kvm &&
-                   !(tcg ? set_tcg_property : set_bt_property)(p, &pair)) {
+        } else if (!(kvm   ? set_kvm_property
+                     : tcg ? set_tcg_property
+                           : set_bt_property)(p, &pair)) {
             return false;
         }
     }

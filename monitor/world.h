@@ -15,7 +15,7 @@ struct world {
     struct vcpu_world functions;
     struct vcpu *vcpu;
     struct mmu *mmu;
-    struct engine *engine; /* NULL until there is one */
+    struct engine *engine; /* bt, the one that wants MMU events; or NULL */
     struct device_set *devices;
     /* Atomic: bits of enum machine_request. While there is one, the guest's I/O
      * has no effect: nothing follows a power-off. */

@@ -89,7 +89,7 @@ static inline enum mem_flags vcpu_mem_user(const struct vcpu *v)
     return v->cpl == 3 ? MEM_USER : (enum mem_flags)0;
 }
 
-/* rdmsr and wrmsr at CPL 0; false: #GP(0), nothing changed. */
+/* rdmsr and wrmsr at CPL 0; false: the guest gets #GP(0). */
 bool vcpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool vcpu_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 

@@ -210,14 +210,41 @@ START_TEST(bad_accelerator_properties_are_refused)
 }
 END_TEST
 
-START_TEST(hardware_path_is_named_as_missing)
+START_TEST(accelerators_are_tried_in_their_order)
 {
-    refuse("-kernel k -accel kvm", "kvm", "not available");
-    refuse("-kernel k -enable-kvm", "kvm", "not available");
-    refuse("-kernel k -machine pc,accel=kvm", "kvm", "not available");
-    /* QEMU takes the first that works */
-    accept("-kernel k -accel kvm -accel tcg");
-    accept("-kernel k -machine accel=kvm:tcg");
+    const struct machine_options *m = &options.machine;
+
+    accept("-kernel k");
+    ck_assert_uint_eq(m->accel_count, 0);
+    accept("-kernel k -accel kvm");
+    ck_assert_uint_eq(m->accel_count, 1);
+    ck_assert_int_eq(m->accel[0], ACCEL_KVM);
+    accept("-kernel k -enable-kvm");
+    ck_assert_int_eq(m->accel[0], ACCEL_KVM);
+    accept("-kernel k -machine pc,accel=kvm:tcg");
+    ck_assert_uint_eq(m->accel_count, 2);
+    ck_assert_int_eq(m->accel[0], ACCEL_KVM);
+    ck_assert_int_eq(m->accel[1], ACCEL_BT);
+    accept("-kernel k -accel bt -accel kvm");
+    ck_assert_int_eq(m->accel[0], ACCEL_BT);
+    ck_assert_int_eq(m->accel[1], ACCEL_KVM);
+    refuse("-kernel k -machine accel=bt:bt:bt:bt:bt:bt:bt:bt:bt", "at most",
+           "8");
+}
+END_TEST
+
+START_TEST(properties_of_kvm_are_its_own)
+{
+    accept("-kernel k -accel kvm,stats=on");
+    ck_assert(options.machine.bt.stats);
+    accept("-kernel k -accel kvm,kernel-irqchip=split,kvm-shadow-mem=16M");
+    accept("-kernel k -accel kvm,dirty-ring-size=4096,notify-vmexit=run");
+    refuse("-kernel k -accel kvm,tu-max=1", "property", "'tu-max'");
+    refuse("-kernel k -accel kvm,stat=on", "'stat'", "'stats'");
+    refuse("-kernel k -accel kvm,stats=maybe", "stats", "on|off");
+    refuse("-kernel k -accel kvm,kernel-irqchip=maybe", "kernel-irqchip",
+           "on|off|split");
+    refuse("-kernel k -accel kvm,kvm-shadow-mem=big", "kvm-shadow-mem", "SIZE");
 }
 END_TEST
 
@@ -352,7 +379,8 @@ int main(void)
     tcase_add_test(tests, devices_take_qemus_properties);
     tcase_add_test(tests, accelerator_properties_reach_the_engine);
     tcase_add_test(tests, bad_accelerator_properties_are_refused);
-    tcase_add_test(tests, hardware_path_is_named_as_missing);
+    tcase_add_test(tests, accelerators_are_tried_in_their_order);
+    tcase_add_test(tests, properties_of_kvm_are_its_own);
     tcase_add_test(tests, machine_is_the_pc);
     tcase_add_test(tests, endings_are_qemus);
     tcase_add_test(tests, options_without_effect_are_accepted);
