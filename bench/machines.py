@@ -28,7 +28,7 @@ LIMIT = 600  # seconds, to end what hangs
 MEMORY_MIB = 256
 
 __all__ = ["ConsoleError", "KERNELS", "MEMORY_MIB", "Machine", "QEMU",
-           "RINGFALL", "describe_host", "guest_is_there", "load_average",
+           "RINGFALL", "ROOT", "describe_host", "guest_is_there", "load_average",
            "progress"]
 
 

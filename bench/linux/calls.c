@@ -58,8 +58,7 @@ static uint64_t indirect_run(unsigned long count)
 }
 
 const struct workload call_workloads[] = {
-    {"recursion_direct", "ns", "recursion by direct calls, one call", NULL,
-     direct_run},
-    {"recursion_indirect", "ns", "recursion by indirect calls, one call", NULL,
+    {"recursion_direct", "ns", "recursion, one direct call", NULL, direct_run},
+    {"recursion_indirect", "ns", "recursion, one indirect call", NULL,
      indirect_run},
     {NULL, NULL, NULL, NULL, NULL}};

@@ -53,8 +53,8 @@ static uint64_t write_run(unsigned long count)
 }
 
 const struct workload file_workloads[] = {
-    {"file_read", "us", "read of 4 KiB from the page cache", file_prepare,
+    {"file_read", "us", "read 4 KiB from the page cache", file_prepare,
      read_run},
-    {"file_write", "us", "write of 4 KiB to the page cache", file_prepare,
+    {"file_write", "us", "write 4 KiB to the page cache", file_prepare,
      write_run},
     {NULL, NULL, NULL, NULL, NULL}};

@@ -35,7 +35,6 @@ NBODY_RUN(sse2)
 NBODY_RUN(x87)
 
 const struct workload float_workloads[] = {
-    {"nbody_sse2", "us", "n-body, 1000 steps of 5 bodies, SSE2", NULL,
-     nbody_sse2_run},
-    {"nbody_x87", "us", "the same for the x87", NULL, nbody_x87_run},
+    {"nbody_sse2", "us", "n-body, 1000 steps, SSE2", NULL, nbody_sse2_run},
+    {"nbody_x87", "us", "n-body, 1000 steps, x87", NULL, nbody_x87_run},
     {NULL, NULL, NULL, NULL, NULL}};

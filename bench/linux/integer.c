@@ -238,8 +238,7 @@ static uint64_t sort_run(unsigned long count)
 }
 
 const struct workload integer_workloads[] = {
-    {"int_lz", "us", "LZ compression and back, 128 KiB of text", lz_prepare,
-     lz_run},
+    {"int_lz", "us", "LZ compression, 128 KiB and back", lz_prepare, lz_run},
     {"int_crc", "us", "CRC-32 by table, 128 KiB", crc_prepare, crc_run},
     {"int_sieve", "us", "sieve of Eratosthenes to 2^18", NULL, sieve_run},
     {"int_quicksort", "us", "quicksort of 32768 numbers", sort_prepare,

@@ -133,10 +133,9 @@ static uint64_t pipe_run(unsigned long count)
 
 const struct workload process_workloads[] = {
     {"fork_wait", "us", "fork and wait", pin, fork_run},
-    {"exec_tiny", "us", "fork, exec of a tiny program, wait", tiny_prepare,
+    {"exec_tiny", "us", "fork, exec a tiny program, wait", tiny_prepare,
      exec_run},
-    {"exec_busybox", "us", "fork, exec of busybox, wait", busybox_prepare,
+    {"exec_busybox", "us", "fork, exec busybox, wait", busybox_prepare,
      exec_run},
-    {"pipe_switch", "us", "a byte to another process, one switch", pin,
-     pipe_run},
+    {"pipe_switch", "us", "pipe to a process, one switch", pin, pipe_run},
     {NULL, NULL, NULL, NULL, NULL}};

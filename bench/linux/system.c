@@ -95,10 +95,9 @@ static uint64_t mmap_run(unsigned long count)
 }
 
 const struct workload system_workloads[] = {
-    {"syscall_int80", "ns", "null system call by int 80h", NULL, int80_run},
-    {"syscall_vsyscall", "ns", "null system call by the vsyscall page",
+    {"syscall_int80", "ns", "null system call, int 80h", NULL, int80_run},
+    {"syscall_vsyscall", "ns", "null system call, vsyscall page",
      vsyscall_prepare, vsyscall_run},
     {"page_touch", "us", "first touch of a page", NULL, touch_run},
-    {"mmap_munmap", "us", "mmap of 16 pages, one touched, munmap", NULL,
-     mmap_run},
+    {"mmap_munmap", "us", "mmap of 16 pages, touch 1, munmap", NULL, mmap_run},
     {NULL, NULL, NULL, NULL, NULL}};

@@ -199,9 +199,7 @@ static const char *compile_prepare(void)
 }
 
 const struct workload tool_workloads[] = {
-    {"gzip", "ms", "busybox gzip of 0.5 MB of sources and text", gzip_prepare,
-     tools_run},
-    {"xz", "ms", "xz -2 of the same, xz-utils", xz_prepare, tools_run},
-    {"compile", "ms", "tcc builds bzip2: 9 runs of it", compile_prepare,
-     tools_run},
+    {"gzip", "ms", "gzip of 0.5 MB (busybox)", gzip_prepare, tools_run},
+    {"xz", "ms", "xz -2 of 0.5 MB (xz-utils)", xz_prepare, tools_run},
+    {"compile", "ms", "tcc builds bzip2, 9 runs", compile_prepare, tools_run},
     {NULL, NULL, NULL, NULL, NULL}};
