@@ -2,7 +2,8 @@
 /*
  * Owns the two address maps of the PC. Ports go through a table of one byte
  * per port (index of the region, 0: nobody), since a port access is the most
- * frequent way into a device; memory regions are few and searched.
+ * frequent way into a device; memory regions are few and searched. Both stand
+ * still once the machine runs. No FPU register is used: see bus_port_absent.
  */
 #include "base/check.h"
 #include "base/log.h"
@@ -91,6 +92,15 @@ static bool fits(const struct region *r, uint64_t at, unsigned size)
 
     return size <= max && (size & (size - 1)) == 0 &&
            at + size <= r->base + r->size;
+}
+
+bool bus_port_absent(const struct bus *bus, uint16_t port, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++) {
+        if (bus->port_map[(uint16_t)(port + i)])
+            return false;
+    }
+    return true;
 }
 
 uint32_t bus_port_read(struct bus *bus, uint16_t port, unsigned size)
