@@ -271,13 +271,13 @@ static bool take_msrs(struct engine_kvm *k)
                  KVM_MSR_EXIT_REASON_FILTER},
     };
     /* nothing is allowed; a filter must name at least one range */
-    uint8_t none[1] = {0};
+    uint64_t none[1] = {0};
     const struct kvm_msr_filter filter = {
         .flags = KVM_MSR_FILTER_DEFAULT_DENY,
         .ranges = {{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-                    .nmsrs = 8,
+                    .nmsrs = 64,
                     .base = 0,
-                    .bitmap = none}},
+                    .bitmap = (uint8_t *)none}},
     };
 
     return ioctl(k->vm, KVM_ENABLE_CAP, &cap) == 0 &&
@@ -301,19 +301,22 @@ static void drop_quirks(struct engine_kvm *k)
         ioctl(k->vm, KVM_ENABLE_CAP, &cap);
 }
 
-static bool make_vm(struct engine_kvm *k, uint64_t ram_size)
+/* Each of these returns NULL, or what failed, with errno. */
+static const char *make_vm(struct engine_kvm *k, uint64_t ram_size)
 {
     uint64_t identity_map = KVM_IDENTITY_MAP;
 
     k->vm = ioctl(k->system, KVM_CREATE_VM, 0);
     if (k->vm < 0)
-        return false;
+        return "cannot make a virtual machine";
     /* four pages that VT of the first generations needs for real mode */
     if (ioctl(k->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) != 0 ||
         ioctl(k->vm, KVM_SET_TSS_ADDR, KVM_TSS_ADDR) != 0)
-        return false;
+        return "cannot place KVM's own pages";
     drop_quirks(k);
-    return take_msrs(k) && add_memory(k, ram_size);
+    if (!take_msrs(k))
+        return "cannot have the guest's MSRs";
+    return add_memory(k, ram_size) ? NULL : "cannot give the guest its memory";
 }
 
 static bool set_cpuid(struct engine_kvm *k)
@@ -335,21 +338,23 @@ static bool set_cpuid(struct engine_kvm *k)
     return ioctl(k->vcpu, KVM_SET_CPUID2, &ours) == 0;
 }
 
-static bool make_vcpu(struct engine_kvm *k)
+static const char *make_vcpu(struct engine_kvm *k)
 {
     int size = ioctl(k->system, KVM_GET_VCPU_MMAP_SIZE, 0);
     void *run;
 
     k->vcpu = ioctl(k->vm, KVM_CREATE_VCPU, 0);
     if (k->vcpu < 0 || size < (int)sizeof(*k->run))
-        return false;
+        return "cannot make a CPU";
     run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, k->vcpu,
                0);
     if (run == MAP_FAILED)
-        return false;
+        return "cannot map a CPU";
     k->run = run;
     k->run_size = (size_t)size;
-    return set_cpuid(k);
+    if (!set_cpuid(k))
+        return "cannot set what CPUID says";
+    return catch_kicks(k) ? NULL : "cannot catch a signal";
 }
 
 struct engine *engine_kvm_create(struct vcpu *vcpu, struct mmu *mmu,
@@ -357,6 +362,7 @@ struct engine *engine_kvm_create(struct vcpu *vcpu, struct mmu *mmu,
                                  size_t why_size)
 {
     struct engine_kvm *k = calloc(1, sizeof(*k));
+    const char *problem;
 
     if (!k) {
         snprintf(why, why_size, "out of memory");
@@ -378,9 +384,11 @@ struct engine *engine_kvm_create(struct vcpu *vcpu, struct mmu *mmu,
         destroy(&k->engine);
         return NULL;
     }
-    if (!make_vm(k, mmu_ram_size(mmu)) || !make_vcpu(k) || !catch_kicks(k)) {
-        snprintf(why, why_size, "-accel kvm: cannot make a virtual machine: %s",
-                 strerror(errno));
+    problem = make_vm(k, mmu_ram_size(mmu));
+    if (!problem)
+        problem = make_vcpu(k);
+    if (problem) {
+        snprintf(why, why_size, "-accel kvm: %s: %s", problem, strerror(errno));
         destroy(&k->engine);
         return NULL;
     }

@@ -100,6 +100,7 @@ void kvm_fpu_to(const struct kvm_fpu *from, uint8_t *fxsave)
 #define LEAF_HYPERVISOR     0x40000000u
 #define LEAF_EXTENDED       0x80000000u
 #define LEAF_EXTENDED_1     0x80000001u
+#define LEAF_ADDRESS_BITS   0x80000008u
 #define CPUID_1C_HYPERVISOR 0x80000000u
 
 struct cpuid_table {
@@ -115,6 +116,10 @@ static void put_leaf(struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
 
     if (t->used == t->room)
         return;
+    /* linear address bits: KVM takes none but those of a 64-bit processor,
+     * even if the guest's has no long mode */
+    if (leaf == LEAF_ADDRESS_BITS)
+        out.eax = (out.eax & ~0xff00u) | 48u << 8;
     t->entries[t->used++] = (struct kvm_cpuid_entry2){
         .function = leaf,
         .index = subleaf,
