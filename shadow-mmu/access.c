@@ -87,7 +87,6 @@ static void io_read(struct mmu *mmu, gpa_t gpa, uint8_t *to, unsigned len)
         unsigned size = io_chunk(len);
         uint64_t value = UINT64_MAX;
 
-        stat_inc(MMIO);
         if (mmu->events.mmio_read)
             value = mmu->events.mmio_read(mmu->events.opaque, gpa, size);
         bytes_copy_small(to, &value, size);
@@ -104,7 +103,6 @@ static void io_write(struct mmu *mmu, gpa_t gpa, const uint8_t *from,
         unsigned size = io_chunk(len);
         uint64_t value = 0;
 
-        stat_inc(MMIO);
         bytes_copy_small(&value, from, size);
         if (mmu->events.mmio_write)
             mmu->events.mmio_write(mmu->events.opaque, gpa, size, value);

@@ -412,7 +412,7 @@ static void write_register(struct lapic *apic, unsigned reg, uint32_t value)
     }
     if (!mask)
         return;
-    left = timer_count(apic);
+    left = reg == REG_DIVIDE ? timer_count(apic) : 0;
     apic->regs[reg] = (apic->regs[reg] & ~mask) | (value & mask);
     if (lvt && !is_enabled(apic))
         apic->regs[reg] |= LVT_MASKED;
