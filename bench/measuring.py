@@ -108,7 +108,7 @@ class Nano:
                 continue
             found[name] = {key: round(value, 4)
                            for key, value in counts.items()
-                           if abs(value) >= 0.0005}
+                           if abs(value) >= 0.0005 and "cycles" not in key}
         return found
 
 

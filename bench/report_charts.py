@@ -91,6 +91,24 @@ def nano_chart(data):
                      svg.axis_for(rows, log=True, least=1), 1, "")
 
 
+def goal_chart(data):
+    """How far each figure to reach is: measured over goal."""
+    rows = []
+    for title, figure, limit, unit, reached in goals.status(data):
+        kind = "yes" if reached else "no"
+        share = max(figure / limit, 0.01)  # what is nearly free has a bar too
+        words = f"{number(figure)} {unit}, to reach: {text.limit(limit)}"
+        rows.append({"label": title, "bars": [
+            {"engine": kind, "value": share, "low": share, "high": share,
+             "label": words, "words": words}]})
+    if not rows:
+        return None
+    axis = svg.axis_for(rows, log=True)
+    axis.high = max(axis.high, 10) * 4  # room for the words
+    return svg.chart("Measured over the figure to reach, logarithmic", rows,
+                     [("yes", "reached"), ("no", "not yet")], axis, 1, "x")
+
+
 def boot_chart(data):
     engines = text.machines(data)
     rows = []

@@ -120,6 +120,11 @@ def page(data):
         f'<p class="quiet">{escape(data["when"])}, commit '
         f'{escape(data["method"].get("commit"))}</p>\n',
         tiles(data),
+        section("Figures to reach", goal_table and paragraph(
+            "What Ringfall (bt) took over the figure it is to reach, on a "
+            "logarithmic axis: to the left of 1x it is reached."),
+            plot(charts.goal_chart(data)),
+            goal_table and details("All figures", table(goal_table))),
         section("Linux workloads", data["work"] and paragraph(
             f"Time over {base}'s, on a logarithmic axis: shorter is better. "
             "Thin lines go from the least to the most of the samples; the "
@@ -135,7 +140,6 @@ def page(data):
             counter_sections(data)),
         section("Boot", plot(charts.boot_chart(data)),
                 data["boot"] and table(markdown.boot_table(data))),
-        section("Figures to reach", goal_table and table(goal_table)),
         section("Method and machine", paragraph(text.machine_sentence(data)),
                 *map(paragraph, text.method_sentences(data)),
                 *map(paragraph, text.reasons(data)))]

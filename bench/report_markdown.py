@@ -29,10 +29,9 @@ def goal_table(data):
         if figure is None:
             continue
         unit = goals.unit(data, goal)
-        limit = goal[3]
-        rows.append([goal[0], number(figure), number(limit), unit,
-                     "yes" if figure <= limit else
-                     f"no, {number(figure / limit)}x of it",
+        rows.append([goal[0], number(figure), text.limit(goal[3]), unit,
+                     "yes" if figure <= goal[3] else
+                     f"no, {number(figure / goal[3])}x of it",
                      *(number(goals.measured(data, goal, one))
                        for one in others)])
     if not rows:

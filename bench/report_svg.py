@@ -11,7 +11,7 @@ import html
 import math
 
 WIDTH, LABELS, RIGHT, TOP = 920, 250, 84, 34
-BAR, GAP, GROUP = 9, 9, 26
+BAR, GAP, GROUP = 11, 9, 26
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c1d1f;
@@ -27,6 +27,7 @@ SVG_STYLE = """
 .chart text { font: 12px system-ui, sans-serif; fill: var(--ink);
   font-variant-numeric: tabular-nums; }
 .chart .small { font-size: 11px; fill: var(--ink2); }
+.chart .value { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
 .chart .group { font-weight: 600; font-size: 12.5px; }
 .chart .grid { stroke: var(--grid); } .chart .one { stroke: var(--axis); }
 .chart .spread { stroke: var(--ink); stroke-width: 1; opacity: .55; }
@@ -35,12 +36,13 @@ SVG_STYLE = """
 .chart .full { fill: var(--ink); } .chart .bt { fill: var(--bt); }
 .chart .tcg { fill: var(--tcg); } .chart .kvm { fill: var(--kvm); }
 .chart .old { fill: var(--old); } .chart .other { fill: var(--other); }
-.chart .native { fill: var(--native); }
+.chart .native { fill: var(--native); } .chart .yes { fill: var(--kvm); }
+.chart .no { fill: var(--goal); }
 """
 
 
 def css_class(engine):
-    known = ("bt", "tcg", "kvm", "old", "native")
+    known = ("bt", "tcg", "kvm", "old", "native", "yes", "no")
     return engine if engine in known else "other"
 
 
@@ -70,7 +72,7 @@ class Axis:
                         if self.high / one <= 8)
             return [step * n for n in range(int(self.high / step) + 1)]
         decades = math.log10(self.high / self.low)
-        steps = (1, 2, 5) if decades < 3.2 else (1,)
+        steps = (1, 2, 5) if decades < 4.3 else (1,)
         first, last = (math.floor(math.log10(self.low)),
                        math.ceil(math.log10(self.high)))
         return [step * 10.0 ** power for power in range(first, last + 1)
@@ -111,7 +113,8 @@ def tick_words(value):
 def draw_row(row, axis, origin, y, height):
     parts = [f'<text x="{LABELS - 10}" y="{y + height / 2 + 4:.1f}" '
              f'text-anchor="end">{escape(row["label"])}</text>']
-    bar_y = y + (height - BAR * len(row["bars"])) / 2
+    labels = []
+    bar_y = y
     for bar in row["bars"]:
         left, right = sorted((axis.x(origin), axis.x(bar["value"])))
         middle = bar_y + (BAR - 1) / 2
@@ -122,20 +125,21 @@ def draw_row(row, axis, origin, y, height):
             f'y="{bar_y:.1f}" width="{max(right - left, 1.5):.1f}" '
             f'height="{BAR - 1}" rx="1.5"/>'
             + (f'<path class="spread" d="M{low:.1f} {middle:.1f}H{high:.1f}"/>'
-               if high - low > 1 else "") +
-            f'<text class="small" x="{max(right, high) + 5:.1f}" '
-            f'y="{bar_y + BAR - 1:.1f}">{escape(bar["label"])}</text></g>')
+               if high - low > 1 else "") + "</g>")
+        labels.append(
+            f'<text class="small value" x="{max(right, high) + 5:.1f}" '
+            f'y="{bar_y + BAR - 2:.1f}">{escape(bar["label"])}</text>')
         bar_y += BAR
     for kind, value in row.get("marks", ()):
         parts.append(f'<g><title>study, {kind}: {value:,}</title>' +
-                     mark_shape(kind, axis.x(value), y + height / 2) + "</g>")
+                     mark_shape(kind, axis.x(value), bar_y + 4) + "</g>")
     if row.get("goal"):
         x = axis.x(row["goal"])
         parts.append(f'<g><title>{escape(row["goal_words"])}</title>'
                      f'<path class="goal" d="M{x:.1f} {y - 1:.1f}v'
                      f'{height + 2:.1f}m-3.5 0h7m-7 {-height - 2:.1f}h7"/>'
                      '</g>')
-    return parts
+    return parts + labels
 
 
 def legend(entries, width):
@@ -151,7 +155,7 @@ def legend(entries, width):
             parts.append(f'<rect class="{css_class(kind)}" x="{x}" y="5" '
                          'width="11" height="10" rx="2"/>')
         parts.append(f'<text x="{x + 16}" y="14">{escape(words)}</text>')
-        x += 30 + 6.7 * len(words)
+        x += 34 + 6.9 * len(words)
     assert x < width + 60, "the legend does not fit"
     return parts
 
@@ -168,6 +172,8 @@ def chart(title, rows, entries, axis, origin, unit):
                         f'{escape(row["group"])}</text>')
             y += GROUP - 6
         height = max(BAR * len(row["bars"]), 12)
+        if row.get("marks"):
+            height += 9  # a lane of their own
         body += draw_row(row, axis, origin, y, height)
         y += height + GAP
     grid = []

@@ -20,11 +20,6 @@ WORK_GROUPS = (
     ("Processes", ("fork_wait", "exec_tiny", "exec_busybox", "pipe_switch")),
     ("Programs", ("gzip", "xz", "compile")),
 )
-# Counters worth showing for one operation, where they are not 0.
-COUNTERS = ("callouts", "host-signals", "hidden-faults", "window-fills",
-            "window-drops", "soft-slow", "soft-fills", "pio", "mmio", "tus",
-            "chains", "exit-lookup", "exit-chain", "exit-event", "exit-halt",
-            "vm-exits")
 
 
 def number(value):
@@ -37,6 +32,11 @@ def number(value):
     if size >= 10:
         return f"{value:.1f}"
     return f"{value:.2f}" if size >= 0.995 or size == 0 else f"{value:.3f}"
+
+
+def limit(value):
+    """A figure to reach, as it was set."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def times(value):
@@ -114,8 +114,8 @@ def reasons(data):
 
 def counted(counts):
     """What one operation costs, as words."""
-    shown = [f"{counts[key]:.3g} {key}" for key in COUNTERS
-             if abs(counts.get(key, 0)) >= 0.0005]
+    shown = [f"{value:.3g} {key}" for key, value in counts.items()
+             if abs(value) >= 0.01]
     return ", ".join(shown) or "nothing that is counted"
 
 
