@@ -21,8 +21,6 @@ LIMIT = 600  # seconds for one workload, to end what hangs
 IDLE = 2  # seconds from the prompt to a look at memory, as in bench/memory
 MIB = 1 << 20
 BESIDE_RAM = ("code", "anonymous", "files", "page_tables")
-# Enough operations for exact counts; an operation of these takes long.
-FEW_OPS = {"hlt_wake": (16, 48), "interrupt": (500, 1500)}
 SAMPLE = re.compile(r"^work (\S+) ([0-9.e+-]+) (ns|us|ms)$", re.MULTILINE)
 NO_SAMPLE = re.compile(r"^work (\S+) (skipped|failed) (.*)$", re.MULTILINE)
 
@@ -101,8 +99,7 @@ class Nano:
             if "median" not in by_engine.get(engine.name, [{}])[0]:
                 continue
             try:
-                counts = nano.counters(engine.nano_command + ",stats=on", name,
-                                       *FEW_OPS.get(name, (2000, 6000)))
+                counts = nano.counters(engine.nano_command + ",stats=on", name)
             except nano.NanoError as error:
                 progress(f"no counters of {name}: {error}")
                 continue

@@ -40,6 +40,12 @@ STUDY = {
     "rdtsc": (None, 216, None),
 }
 
+# Of how many operations the two runs are made that tell counters: whole rounds
+# of those benchmarks that work on 1024 pages, few where each takes long.
+OPS = {"hlt_wake": (16, 48), "interrupt": (512, 1536),
+       "cold_code": (20000, 60000)}
+MOST_OPS = (2048, 6144)
+
 
 class NanoError(Exception):
     """The guest did not do what it should; the text says what."""
@@ -130,10 +136,11 @@ def totals(vmm, name, ops, image=IMAGE, limit=LIMIT):
         re.findall(r"^stat: ([a-z0-9-]+)=(\d+)$", err, re.MULTILINE)}
 
 
-def counters(vmm, name, few=2048, many=6144, image=IMAGE, limit=LIMIT):
+def counters(vmm, name, image=IMAGE, limit=LIMIT):
     """Counts of `vmm`, which prints them at its end, for one operation: the
     difference of two runs over that of their operations, so that start-up
     and what a site costs until it has adapted are not in it."""
+    few, many = OPS.get(name, MOST_OPS)
     fewer, low = totals(vmm, name, few, image, limit)
     more, high = totals(vmm, name, many, image, limit)
     if not high:
