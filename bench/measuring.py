@@ -213,7 +213,8 @@ class Works:
                   if not names or name in names}
         self.samples = Samples(titles)
         self.machines, self.dead = {}, {}
-        self.clocks = {}  # engine: [guest's seconds, host's seconds]
+        # Engine: [guest's seconds, host's seconds, of them waiting].
+        self.clocks = {}
 
     @staticmethod
     def titles():
@@ -252,11 +253,12 @@ class Works:
         words = [name] + ["quick"] * self.quick
         if engine.is_machine():
             machine = self.machine(engine)
-            began = time.monotonic()
+            waited, began = machine.waited_seconds(), time.monotonic()
             text = machine.ask("/bench/work " + " ".join(words), "work end",
                                LIMIT)
+            waited = machine.waited_seconds() - waited
         else:
-            began = time.monotonic()
+            waited, began = 0, time.monotonic()
             try:
                 done = subprocess.run([known.NATIVE, *words], text=True,
                                       stdin=subprocess.DEVNULL, check=False,
@@ -266,9 +268,10 @@ class Works:
             text = done.stdout
         clock = re.search(r"^# clock ([0-9.]+)$", text, re.MULTILINE)
         if clock:
-            sums = self.clocks.setdefault(engine.name, [0.0, 0.0])
+            sums = self.clocks.setdefault(engine.name, [0.0, 0.0, 0.0])
             sums[0] += float(clock.group(1))
             sums[1] += time.monotonic() - began
+            sums[2] += waited
         return text
 
     def take(self, engine, name):
@@ -317,5 +320,6 @@ class Works:
 
     def extra(self):
         return {"clocks": {
-            engine: {"guest": round(guest, 3), "host": round(host, 3)}
-            for engine, (guest, host) in self.clocks.items()}}
+            engine: {"guest": round(guest, 3), "host": round(host, 3),
+                     "waited": round(waited, 3)}
+            for engine, (guest, host, waited) in self.clocks.items()}}

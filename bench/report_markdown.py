@@ -65,10 +65,12 @@ def work_table(data):
                 row.get("title", name), f"`{name}`", row["unit"],
                 *(with_spread(row["engines"].get(one, {}))
                   for one in engines),
-                *(times(results.ratio(data, "work", name, one, base))
-                  for one in compared)])
+                *(times(of(data, "work", name, one, base))
+                  for one in compared
+                  for of in (results.ratio, results.least_ratio))])
     return table(["workload", "name", "unit", *(f"{one}:" for one in engines),
-                  *(f"{one}/{base}:" for one in compared)], rows)
+                  *(head for one in compared
+                    for head in (f"{one}/{base}:", "least:"))], rows)
 
 
 def nano_table(data):

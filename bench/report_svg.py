@@ -133,13 +133,14 @@ def draw_row(row, axis, origin, y, height):
     for kind, value in row.get("marks", ()):
         parts.append(f'<g><title>study, {kind}: {value:,}</title>' +
                      mark_shape(kind, axis.x(value), bar_y + 4) + "</g>")
+    parts += labels
     if row.get("goal"):
         x = axis.x(row["goal"])
         parts.append(f'<g><title>{escape(row["goal_words"])}</title>'
                      f'<path class="goal" d="M{x:.1f} {y - 1:.1f}v'
                      f'{height + 2:.1f}m-3.5 0h7m-7 {-height - 2:.1f}h7"/>'
                      '</g>')
-    return parts + labels
+    return parts
 
 
 def legend(entries, width):

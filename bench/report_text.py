@@ -154,6 +154,13 @@ def method_sentences(data):
         "around it subtracted: medians, with the 10th and 90th percentile. "
         "The study is Adams and Agesen, ASPLOS 2006, on a 3.8 GHz "
         "Pentium 4."]
+    waited = [f"{engine} {one['waited'] / one['host']:.0%}" for engine, one in
+              data.get("clocks", {}).items()
+              if one.get("host") and "waited" in one and engine != "native"]
+    if waited:
+        lines.append("Share of the workloads' time in which the machine was "
+                     "ready to run and another program had the processor: " +
+                     ", ".join(waited) + ".")
     clocks = [f"{engine} {one['guest'] / one['host']:.2f}" for engine, one in
               data.get("clocks", {}).items() if one.get("host")]
     if clocks:

@@ -78,6 +78,13 @@ def ratio(data, section, name, engine, base):
     return above / below if above is not None and below else None
 
 
+def least_ratio(data, section, name, engine, base):
+    """The same of the least samples: nearer to what a quiet machine shows."""
+    row = rows_of(data, section).get(name, {})
+    above, below = (row.get(one, {}).get("min") for one in (engine, base))
+    return above / below if above is not None and below else None
+
+
 def geometric_mean(values):
     values = [value for value in values if value]
     if not values:
@@ -148,10 +155,36 @@ def save(data, path):
         out.write("\n")
 
 
+def scaled(figures, by):
+    """Figures in another unit, as that of another engine's figure."""
+    def one(value):
+        return value / by if isinstance(value, (int, float)) else value
+
+    return {key: [one(each) for each in value] if isinstance(value, list)
+            else one(value) for key, value in figures.items()}
+
+
+def relative_to(data, base):
+    """The results as ratios to what base took; without the rows where it has
+    no figure."""
+    changed = {"nano": {}, "work": {}, "boot": {}}
+    for section in SECTIONS:
+        for name, row in rows_of(data, section).items():
+            by = row.get(base, {}).get("median")
+            if not by:
+                continue
+            row = {engine: scaled(figures, by)
+                   for engine, figures in row.items() if engine != base}
+            changed[section][name] = (row if section == "nano" else
+                                      {"unit": base, "engines": row})
+    return {**data, **changed}
+
+
 def moves(before, after):
     """One for each figure that both have: (section, name, engine, from, to,
     ratio, moved), moved being true if each median lies outside of where the
-    other's samples lie."""
+    other's samples lie, and the low ends went the same way: what disturbs a
+    sample makes it slower, never faster."""
     found = []
     for section in SECTIONS:
         old, new = rows_of(before, section), rows_of(after, section)
@@ -174,4 +207,6 @@ def _moved(a, b, change):
              not lower <= a["median"] <= higher)
     if change is None:  # something became free, or was: cycles near 0
         return apart and abs(a["median"] - b["median"]) > 2
+    if low > 0 and (lower / low > 1) != (change > 1):
+        return False
     return apart and abs(change - 1) > NOISE
