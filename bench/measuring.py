@@ -240,7 +240,7 @@ class Works:
             except ConsoleError as error:
                 self.dead[engine.name] = f"does not boot: {error}"
                 self.drop(engine)
-                raise
+                raise ConsoleError(self.dead[engine.name]) from None
         return self.machines[engine.name]
 
     def drop(self, engine):
