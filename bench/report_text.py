@@ -156,10 +156,10 @@ def method_sentences(data):
         "Pentium 4."]
     waited = [f"{engine} {one['waited'] / one['host']:.0%}" for engine, one in
               data.get("clocks", {}).items()
-              if one.get("host") and "waited" in one and engine != "native"]
+              if one.get("host") and "waited" in one]
     if waited:
-        lines.append("Share of the workloads' time in which the machine was "
-                     "ready to run and another program had the processor: " +
+        lines.append("Share of the workloads' time in which they were ready "
+                     "to run and another program had the processor: " +
                      ", ".join(waited) + ".")
     clocks = [f"{engine} {one['guest'] / one['host']:.2f}" for engine, one in
               data.get("clocks", {}).items() if one.get("host")]
