@@ -78,7 +78,7 @@ def nano_table(data):
     rows = [[f"`{name}`",
              *(with_spread(data["nano"][name].get(one, {}))
                for one in engines),
-             *(number(value) if value is not None else ""
+             *(text.limit(value) if value is not None else ""
                for value in text.study(name))]
             for name in text.nano_names(data)]
     return table(["cycles", *(f"{one}:" for one in engines),
