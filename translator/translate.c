@@ -335,6 +335,9 @@ static enum translate_result make(struct context *c, struct tu **out)
     *out = codecache_commit(t->cc, &tu, c->side);
     if (!*out)
         return TRANSLATE_FULL;
+    log_event(TC, "tu pc=%llx size=%x eip=%08x mode=%02x insns=%u",
+              (unsigned long long)codecache_entry(t->cc, *out), tu.host_len,
+              tu.eip, tu.mode, c->count);
     stat_inc(TUS);
     stat_add(GUEST_INSNS, c->count);
     stat_add(HOST_BYTES, tu.host_len);
