@@ -42,9 +42,6 @@ struct engine_kvm {
 /* Opens /dev/kvm and makes sure that it can do what we need. A descriptor, or
  * -1 with a line in why. */
 int kvm_open(char *why, size_t why_size);
-/* Runs a few instructions that turn on 32-bit paging, in a VM of their own:
- * does this host's KVM do that? */
-bool kvm_runs_paged_guests(int system);
 
 /* --- engine_kvm_state.c -------------------------------------------------- */
 struct kvm_segment kvm_segment_of(const struct segment *seg);

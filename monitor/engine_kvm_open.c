@@ -20,66 +20,6 @@
 #define DEVICE      "/dev/kvm"
 #define API_VERSION 12
 
-static const struct {
-    int number;
-    const char *name;
-} needed[] = {
-    {KVM_CAP_USER_MEMORY, "memory slots"},
-    {KVM_CAP_EXT_CPUID, "a CPUID table"},
-    {KVM_CAP_DEBUGREGS, "debug registers"},
-    {KVM_CAP_VCPU_EVENTS, "CPU events"},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"},
-    {KVM_CAP_X86_USER_SPACE_MSR, "MSRs in user space"},
-    {KVM_CAP_X86_MSR_FILTER, "an MSR filter"},
-    {KVM_CAP_VCPU_ATTRIBUTES, "TSC offsets"},
-};
-
-/* A line in why if something is missing. */
-static bool check_capabilities(int system, char *why, size_t why_size)
-{
-    int version = ioctl(system, KVM_GET_API_VERSION, 0);
-
-    if (version < 0)
-        snprintf(why, why_size, "-accel kvm: " DEVICE " is not KVM: %s",
-                 strerror(errno));
-    else if (version != API_VERSION)
-        snprintf(why, why_size,
-                 "-accel kvm: the host's KVM has API version %d, not %d",
-                 version, API_VERSION);
-    if (version != API_VERSION)
-        return false;
-    for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
-        if (ioctl(system, KVM_CHECK_EXTENSION, needed[i].number) > 0)
-            continue;
-        snprintf(why, why_size,
-                 "-accel kvm: the host's KVM lacks %s (Linux 5.16 has all that "
-                 "is needed)",
-                 needed[i].name);
-        return false;
-    }
-    return true;
-}
-
-int kvm_open(char *why, size_t why_size)
-{
-    int system = open(DEVICE, O_RDWR | O_CLOEXEC);
-
-    if (system < 0) {
-        snprintf(why, why_size, "-accel kvm: cannot open " DEVICE ": %s",
-                 strerror(errno));
-        return -1;
-    }
-    if (check_capabilities(system, why, why_size)) {
-        if (kvm_runs_paged_guests(system))
-            return system;
-        snprintf(why, why_size,
-                 "-accel kvm: the host's KVM cannot run 32-bit guests with "
-                 "paging (no VT?)");
-    }
-    close(system);
-    return -1;
-}
-
 /* --- the guest of a few instructions ------------------------------------- */
 
 enum probe_place {
@@ -176,21 +116,96 @@ static bool probe_in(int system, int vm, uint8_t *ram)
     return good;
 }
 
-bool kvm_runs_paged_guests(int system)
+/* Turns on 32-bit paging in a guest of a few instructions. */
+static bool runs_paged_guests(int system, int vm)
 {
     uint8_t *ram = mmap(NULL, PROBE_BYTES, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    int vm = ioctl(system, KVM_CREATE_VM, 0);
-    bool good = false;
+    bool good;
 
-    if (vm >= 0 && ram != MAP_FAILED) {
-        fill_memory(ram);
-        ioctl(vm, KVM_SET_TSS_ADDR, KVM_TSS_ADDR);
-        good = probe_in(system, vm, ram);
-    }
-    if (vm >= 0)
-        close(vm);
-    if (ram != MAP_FAILED)
-        munmap(ram, PROBE_BYTES);
+    if (ram == MAP_FAILED)
+        return false;
+    fill_memory(ram);
+    ioctl(vm, KVM_SET_TSS_ADDR, KVM_TSS_ADDR);
+    good = probe_in(system, vm, ram);
+    munmap(ram, PROBE_BYTES);
     return good;
+}
+
+/* --- the device ---------------------------------------------------------- */
+
+static const struct {
+    int number;
+    const char *name;
+} needed[] = {
+    {KVM_CAP_USER_MEMORY, "memory slots"},
+    {KVM_CAP_EXT_CPUID, "a CPUID table"},
+    {KVM_CAP_DEBUGREGS, "debug registers"},
+    {KVM_CAP_VCPU_EVENTS, "CPU events"},
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"},
+    {KVM_CAP_X86_USER_SPACE_MSR, "MSRs in user space"},
+    {KVM_CAP_X86_MSR_FILTER, "an MSR filter"},
+    {KVM_CAP_VCPU_ATTRIBUTES, "TSC offsets"},
+};
+
+/* A line in why if something is missing. */
+static bool check_capabilities(int system, char *why, size_t why_size)
+{
+    int version = ioctl(system, KVM_GET_API_VERSION, 0);
+
+    if (version < 0)
+        snprintf(why, why_size, "-accel kvm: " DEVICE " is not KVM: %s",
+                 strerror(errno));
+    else if (version != API_VERSION)
+        snprintf(why, why_size,
+                 "-accel kvm: the host's KVM has API version %d, not %d",
+                 version, API_VERSION);
+    if (version != API_VERSION)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+        if (ioctl(system, KVM_CHECK_EXTENSION, needed[i].number) > 0)
+            continue;
+        snprintf(why, why_size,
+                 "-accel kvm: the host's KVM lacks %s (Linux 5.16 has all that "
+                 "is needed)",
+                 needed[i].name);
+        return false;
+    }
+    return true;
+}
+
+/* A line in why if a guest cannot be run. */
+static bool check_guest(int system, char *why, size_t why_size)
+{
+    int vm = ioctl(system, KVM_CREATE_VM, 0);
+    bool good;
+
+    if (vm < 0) {
+        snprintf(why, why_size, "-accel kvm: cannot make a virtual machine: %s",
+                 strerror(errno));
+        return false;
+    }
+    good = runs_paged_guests(system, vm);
+    if (!good)
+        snprintf(why, why_size,
+                 "-accel kvm: the host's KVM cannot run 32-bit guests with "
+                 "paging (no VT?)");
+    close(vm);
+    return good;
+}
+
+int kvm_open(char *why, size_t why_size)
+{
+    int system = open(DEVICE, O_RDWR | O_CLOEXEC);
+
+    if (system < 0) {
+        snprintf(why, why_size, "-accel kvm: cannot open " DEVICE ": %s",
+                 strerror(errno));
+        return -1;
+    }
+    if (check_capabilities(system, why, why_size) &&
+        check_guest(system, why, why_size))
+        return system;
+    close(system);
+    return -1;
 }

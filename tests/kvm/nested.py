@@ -97,15 +97,28 @@ def machine(folder, archive, job):
             "-append", COMMAND_LINE]
 
 
+class Job:
+    """One command. `text` is typed when the guest has written to SEEN."""
+
+    SEEN = "/tmp/seen"
+
+    def __init__(self, arguments, text=None):
+        self.arguments = arguments
+        self.text = text
+
+    def line(self, archive, number, seconds):
+        words = shlex.join(inside(archive, self.arguments))
+        talk = "" if self.text is None else f"talk {shlex.quote(self.text)} "
+        return f"{talk or 'job '}{number} {seconds} {words}\n"
+
+
 def run_jobs(program, jobs, job_seconds=120, limit=900):
-    """Runs commands one after the other: lists of ringfall's arguments.
-    Yields (status, output, errors) of each, in their order; the outputs are
-    bytes, a status of 124 or 137 is that of timeout(1)."""
+    """Runs jobs one after the other. Yields (status, output, errors) of each,
+    in their order; the outputs are bytes, a status of 124 or 137 is that of
+    timeout(1)."""
     archive = system(program)
-    lines = []
-    for number, arguments in enumerate(jobs):
-        words = inside(archive, arguments)
-        lines.append(f"job {number} {job_seconds} {shlex.join(words)}\n")
+    lines = [job.line(archive, number, job_seconds)
+             for number, job in enumerate(jobs)]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         command = machine(folder, archive, "".join(lines))
