@@ -69,6 +69,8 @@ void log_list(void);
     X(EXIT_EVENT, "exit-event", "exits at a safepoint or event")             \
     X(EXIT_HALT, "exit-halt", "exits by hlt")                                \
     X(CALLOUTS, "callouts", "callouts that took the dispatch path")          \
+    X(FAST_SEGMENTS, "fast-segments", "segment loads without a callout")     \
+    X(FAST_STRINGS, "fast-strings", "rep movs, stos without a callout")      \
     X(HOST_STACK_RESETS, "host-stack-resets", "host stack overflows")        \
     X(HOST_SIGNALS, "host-signals", "host faults taken in translated code")  \
     X(HIDDEN_FAULTS, "hidden-faults", "faults the guest does not see")       \

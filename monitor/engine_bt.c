@@ -261,6 +261,8 @@ static void handle_exit(struct engine_bt *bt, enum tc_exit why,
 {
     struct vcpu *v = bt->v;
 
+    stat_counters[STAT_FAST_SEGMENTS] = v->fast_segments;
+    stat_counters[STAT_FAST_STRINGS] = v->fast_strings;
     switch (why) {
     case TC_EXIT_CHAIN:
         stat_inc(EXIT_CHAIN);
@@ -414,6 +416,7 @@ static bool make_parts(struct engine_bt *bt)
     struct translator_options options = {
         .insn_max = bt->options.tu_max,
         .chain = !bt->options.no_chain,
+        .fast_paths = !bt->options.no_fast_paths,
         .checked_all = bt->options.checked_all,
         .bmi2 = host_has_bmi2(&bt->options),
         .rdtscp = host_has_rdtscp(),

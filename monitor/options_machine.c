@@ -42,6 +42,14 @@ static bool set_tc_size(struct bt_options *bt, const char *value)
            bt->tc_size <= 1ull << 31;
 }
 
+static bool set_fast_paths(struct bt_options *bt, const char *value)
+{
+    bool on, known = switch_parse(value, &on);
+
+    bt->no_fast_paths = !on;
+    return known;
+}
+
 static bool set_chain(struct bt_options *bt, const char *value)
 {
     bool on, known = switch_parse(value, &on);
@@ -102,6 +110,8 @@ static const struct bt_property bt_properties[] = {
     {"tu-max", "N", "instructions per translation unit at most", set_tu_max},
     {"tc-size", "SIZE", "size of the translation cache", set_tc_size},
     {"chain", "on|off", "chain translation units", set_chain},
+    {"fast-paths", "on|off", "system instructions without callouts",
+     set_fast_paths},
     {"flush-every", "N", "flush the cache every N units; 0: never",
      set_flush_every},
     {"checked", "all|auto", "soft-TLB form for all memory accesses",

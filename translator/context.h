@@ -145,6 +145,10 @@ static inline enum host_reg host_gpr(unsigned g)
 {
     return g == GPR_ESP ? HOST_ESP : (enum host_reg)g;
 }
+static inline bool context_at_cpl0(const struct context *c)
+{
+    return !(c->mode & (TU_USER | TU_V86 | TU_REAL | TU_STEP));
+}
 static inline uint32_t insn_next(const struct insn *insn)
 {
     return insn->eip + insn->len;
@@ -156,6 +160,15 @@ void emit_leave_insn(struct context *c);
 /* Pushes host register r (not r8, r9, r10, r14) as one instruction's last
  * effect. */
 void emit_push(struct context *c, unsigned size, enum host_reg r);
+/* segment.c: may a load of this segment register be tried without callout? */
+bool segment_memo_applies(const struct context *c, unsigned seg);
+/* Tries it with the selector in r8d; esp += release if it worked. What is
+ * emitted next, up to emit_close32 of the result, is for when it did not. */
+uint8_t *emit_segment_memo(struct context *c, unsigned seg, int32_t release);
+/* string.c: true if the string instruction was emitted, or the start of it:
+ * then what is emitted next, up to emit_close32 of *done, is for long ones. */
+bool emit_string_inline(struct context *c, const struct insn *insn,
+                        uint8_t **done);
 /* inline.c: true if the instruction was emitted without a callout. */
 bool emit_inline(struct context *c, const struct insn *insn);
 /* The segment override in force, or standard. */

@@ -14,11 +14,6 @@
 /* Of the host's flags these are constant while the guest runs. */
 #define HOST_FLAGS_CONSTANT (EFL_IF | EFL_ONE)
 
-static bool at_cpl0(const struct context *c)
-{
-    return !(c->mode & (TU_USER | TU_V86 | TU_REAL | TU_STEP));
-}
-
 static void inline_cli(struct context *c)
 {
     emit_store_imm32(&c->e, 0, STATE(eflags_if));
@@ -104,7 +99,7 @@ static bool inline_callout(struct context *c, const struct insn *insn)
 {
     switch (insn->rule->callout) {
     case CALLOUT_ID_cli:
-        if (!at_cpl0(c))
+        if (!context_at_cpl0(c))
             return false;
         inline_cli(c);
         return true;
@@ -114,7 +109,7 @@ static bool inline_callout(struct context *c, const struct insn *insn)
         emit_leave_insn(c);
         return true;
     case CALLOUT_ID_pushf:
-        if (insn->opsize != 4 || !at_cpl0(c))
+        if (insn->opsize != 4 || !context_at_cpl0(c))
             return false;
         inline_pushf(c);
         return true;
@@ -134,7 +129,7 @@ static bool inline_mov_from_cr(struct context *c, const struct insn *insn)
         offsetof(struct vcpu, cr3), offsetof(struct vcpu, cr4)};
     unsigned cr = insn->enc.reg;
 
-    if (insn->enc.map != 1 || insn->enc.opcode != 0x20 || !at_cpl0(c) ||
+    if (insn->enc.map != 1 || insn->enc.opcode != 0x20 || !context_at_cpl0(c) ||
         cr >= ARRAY_SIZE(offsets) || offsets[cr] < 0)
         return false;
     emit_load32(&c->e, host_gpr(insn->rm), host_ref(HOST_STATE, offsets[cr]));
@@ -149,7 +144,7 @@ bool emit_inline(struct context *c, const struct insn *insn)
     case CLASS_MOV:
         return inline_mov_from_cr(c, insn);
     case CLASS_STI:
-        if (!at_cpl0(c) || c->current + 1 >= c->count)
+        if (!context_at_cpl0(c) || c->current + 1 >= c->count)
             return false;
         inline_sti(c);
         return true;

@@ -16,24 +16,24 @@
  *   seg_check: arg = length | flags << 16 | seg << 24, lin = offset; leaves the
  *     linear address in scratch[SCRATCH_RESULT].
  *   fpu_check: may an FPU/MMX/SSE instruction run? arg: enum fpu_use.
- *   fxsave, fxrstor, fnsave, fnstenv: lin = operand, arg = ARG_MAKE(0, size, 0).
- *   host_fault: delivers v->fault, recorded by the host fault handler.
+ *   fxsave, fxrstor, fnsave, fnstenv: lin = operand, arg = ARG_MAKE(0, size,
+ * 0). host_fault: delivers v->fault, recorded by the host fault handler.
  *   branch_check: near transfer to offset lin; #GP if beyond the CS limit.
  *   bit_test: bt family with a register offset: arg = ARG_MAKE(bit register,
  *     size | address size << 4, kind 0 bt 1 bts 2 btr 3 btc | segment << 2),
  *     lin = operand's offset.
  */
-#define RUNTIME_CALLOUT_LIST(X)                                                \
-    X(slow_access)                                                             \
-    X(slow_commit)                                                             \
-    X(seg_check)                                                               \
-    X(fpu_check)                                                               \
-    X(fxsave)                                                                  \
-    X(fxrstor)                                                                 \
-    X(fnsave)                                                                  \
-    X(fnstenv)                                                                 \
-    X(host_fault)                                                              \
-    X(branch_check)                                                            \
+#define RUNTIME_CALLOUT_LIST(X) \
+    X(slow_access)              \
+    X(slow_commit)              \
+    X(seg_check)                \
+    X(fpu_check)                \
+    X(fxsave)                   \
+    X(fxrstor)                  \
+    X(fnsave)                   \
+    X(fnstenv)                  \
+    X(host_fault)               \
+    X(branch_check)             \
     X(bit_test)
 
 enum fpu_use { FPU_USE_X87, FPU_USE_WAIT, FPU_USE_MMX, FPU_USE_SSE };
@@ -60,10 +60,11 @@ enum tc_exit {
 #define EXIT_INFO_SITE 1
 /* Beside MEM_* in slow_access's arg: #GP if not aligned to 16 bytes, which
  * comes before any page fault. */
-#define SLOW_ALIGNED   0x10u
-#define SCRATCH_RESULT 0 /* what slow_access, seg_check left */
-#define SCRATCH_TEMP   1 /* HOST_TEMP over a slow side */
-#define SCRATCH_TC_RSP 7 /* private host stack over an exit */
+#define SLOW_ALIGNED      0x10u
+#define SCRATCH_RESULT    0 /* what slow_access, seg_check left */
+#define SCRATCH_TEMP      1 /* HOST_TEMP over a slow side */
+#define SCRATCH_DIRECTION 2 /* lods reads it; never written */
+#define SCRATCH_TC_RSP    7 /* private host stack over an exit */
 
 /* The layout of an unchained direct exit: mov r8d, eip; mov r9d, site;
  * jmp stub. The jmp's rel32 stands here. */

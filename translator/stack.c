@@ -124,13 +124,30 @@ static void pop_memory(struct context *c, const struct insn *insn)
     access_end(c, true);
 }
 
+static void pop_segment(struct context *c, const struct insn *insn,
+                        unsigned seg)
+{
+    struct emit *e = &c->e;
+    uint8_t *done = NULL;
+
+    if (insn->opsize == 4 && segment_memo_applies(c, seg)) {
+        struct mem_ref m = access_stack(c, 0, 4, MEM_READ);
+
+        load_sized(e, 2, R8, m);
+        access_end(c, false);
+        done = emit_segment_memo(c, seg, 4);
+    }
+    emit_call_id(c, insn, CALLOUT_ID_pop_seg, ARG_MAKE(0, insn->opsize, seg));
+    if (done)
+        emit_close32(e, done);
+}
+
 static void emit_pop(struct context *c, const struct insn *insn)
 {
     int seg = stack_segment(insn);
 
     if (seg >= 0)
-        emit_call_id(c, insn, CALLOUT_ID_pop_seg,
-                     ARG_MAKE(0, insn->opsize, seg));
+        pop_segment(c, insn, (unsigned)seg);
     else if (insn->opcode_reg_kind != KIND_NONE)
         pop_register(c, insn->opsize, insn->opcode_reg);
     else if (insn->modrm_is_reg)

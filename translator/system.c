@@ -174,23 +174,52 @@ static uint32_t callout_arg(struct context *c, const struct insn *insn)
     }
 }
 
+/* mov sreg, r/m */
+static void emit_load_segment(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    unsigned seg = insn->enc.reg;
+    uint8_t *done = NULL;
+
+    if (segment_memo_applies(c, seg)) {
+        if (insn->modrm_is_reg) {
+            emit_movzx16(e, R8, host_gpr(insn->rm));
+        } else {
+            struct mem_ref m = access_begin(c, &insn->mem, 2, MEM_READ);
+
+            emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = R8}, &m);
+            access_end(c, false);
+        }
+        done = emit_segment_memo(c, seg, 0);
+    }
+    emit_call_id(c, insn, CALLOUT_ID_load_seg,
+                 rm_operand(c, insn, seg, MEM_READ));
+    if (done)
+        emit_close32(e, done);
+}
+
 void emit_callout(struct context *c, const struct insn *insn)
 {
     enum callout_id id = insn->rule->callout;
+    uint8_t *done = NULL;
     uint32_t arg;
 
-    if (emit_inline(c, insn))
+    if (emit_inline(c, insn) ||
+        (insn->rule->form == FORM_STRING && emit_string_inline(c, insn, &done)))
         return;
-    if (insn->rule->class == CLASS_MOV) { /* mov sreg, r/m */
-        id = CALLOUT_ID_load_seg;
-        arg = rm_operand(c, insn, insn->enc.reg, MEM_READ);
-    } else if (insn->rule->class == CLASS_STI) {
+    if (insn->rule->class == CLASS_MOV) {
+        emit_load_segment(c, insn);
+        return;
+    }
+    if (insn->rule->class == CLASS_STI) {
         id = CALLOUT_ID_sti;
         arg = 0;
     } else {
         arg = callout_arg(c, insn);
     }
     emit_call_id(c, insn, id, arg);
+    if (done)
+        emit_close32(&c->e, done);
 }
 
 /* TU_NO_FPU: whoever uses the FPU asks first (SDM 3A table 2-2). */

@@ -25,6 +25,7 @@ struct translator_options {
     bool checked_all;  /* soft-TLB form everywhere */
     bool bmi2;         /* the host has BMI2 and may use it */
     bool rdtscp;       /* the host has RDTSCP */
+    bool fast_paths;   /* inline forms of what callouts do as well */
 };
 
 /* How a site whose plain form keeps faulting is to be translated. */

@@ -229,6 +229,8 @@ void segment_set_cs(struct vcpu *v, struct descriptor *d, uint32_t selector,
                     unsigned cpl);
 /* Loads any of ES, SS, DS, FS, GS in any mode, with every check. */
 bool segment_load(struct vcpu *v, enum seg s, uint32_t selector);
+/* After GDTR changed: struct segment_memo holds good for one table. */
+void segment_memos_forget(struct vcpu *v);
 /* Stack segment for privilege level cpl; the checks raise the given vector
  * (#GP, #TS), an absent one #SS. Reads the descriptor and sets its A bit. */
 bool stack_segment_check(struct vcpu *v, uint32_t selector, unsigned cpl,

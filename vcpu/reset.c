@@ -34,6 +34,7 @@ static void reset_segments(struct vcpu *v)
     v->seg[SEG_LDTR] = (struct segment){0, 0xffff, 0, SEG_P | DESC_LDT};
     v->seg[SEG_TR] = (struct segment){0, 0xffff, 0, SEG_P | DESC_TSS32_BUSY};
     v->gdtr = v->idtr = (struct table_register){0, 0xffff};
+    segment_memos_forget(v);
     for (unsigned s = SEG_ES; s <= SEG_GS; s++)
         vcpu_segment_changed(v, (enum seg)s);
 }

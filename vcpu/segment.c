@@ -233,6 +233,30 @@ bool stack_segment_check(struct vcpu *v, uint32_t selector, unsigned cpl,
     return descriptor_set_accessed(v, d);
 }
 
+/* d: as it is in memory now, accessed bit and all. */
+static void memo_set(struct vcpu *v, enum seg s, uint32_t selector,
+                     const struct descriptor *d)
+{
+    struct segment_memo *memo = &v->segment_memo[selector & 0xff];
+
+    if (v->cpl != 0 || (selector & 4) || !v->seg_simple[s])
+        return;
+    *memo = (struct segment_memo){
+        .not_bytes = ~((uint64_t)d->hi << 32 | d->lo),
+        .not_selector = ~selector,
+        .not_flat_selector = v->seg[s].base ? 0 : ~selector,
+        .segment = v->seg[s],
+        .lin = d->lin,
+    };
+}
+
+void segment_memos_forget(struct vcpu *v)
+{
+    for (unsigned i = 0; i < SEGMENT_MEMOS; i++)
+        v->segment_memo[i].not_selector = v->segment_memo[i].not_flat_selector =
+            0;
+}
+
 static bool data_segment_load(struct vcpu *v, enum seg s, uint32_t selector)
 {
     struct descriptor d;
@@ -253,6 +277,7 @@ static bool data_segment_load(struct vcpu *v, enum seg s, uint32_t selector)
     if (!descriptor_set_accessed(v, &d))
         return false;
     segment_set(v, s, segment_from(selector, &d));
+    memo_set(v, s, selector, &d);
     return true;
 }
 

@@ -178,6 +178,22 @@ enum tlb_mode { TLB_SUPERVISOR, TLB_USER, TLB_MODES };
 /* Poison for seg_base_at of segments that are not flat (not mapped). */
 #define SEGMENT_POISON 0x1000u
 
+/*
+ * What a load of a data segment at CPL 0 came to, by the selector's low byte.
+ * A load of the same selector whose descriptor has the same eight bytes still
+ * passes the same checks and comes to the same, so generated code looks at
+ * those bytes (each time) and takes it from here. Only for the GDT and for
+ * segments without a limit; lgdt forgets all.
+ */
+struct segment_memo {
+    uint64_t not_bytes;         /* ~ of the descriptor's eight bytes */
+    uint32_t not_selector;      /* ~ of the selector; 0: nothing remembered */
+    uint32_t not_flat_selector; /* the same, and the base is 0 */
+    struct segment segment;
+    gva_t lin; /* of the descriptor */
+};
+#define SEGMENT_MEMOS 256
+
 #define BOUNCE_SIZE 576
 
 struct vcpu;
@@ -254,25 +270,28 @@ struct vcpu {
     /* Where generated code finds seg_base[s], or an address that faults if
      * the segment is not a plain 4 GiB one (the engine keeps it). */
     uint64_t seg_base_at[6];
-    uint64_t tsc_offset;   /* guest TSC = host TSC + offset */
-    uint32_t tsc_disabled; /* CR4.TSD (kept by the engine) */
+    uint64_t tsc_offset;    /* guest TSC = host TSC + offset */
+    uint32_t tsc_disabled;  /* CR4.TSD (kept by the engine) */
+    uint64_t fast_segments; /* counts: the engine adds them to the stats */
+    uint64_t fast_strings;
     uint64_t scratch[8];   /* spill slots for generated code and stubs */
     uint64_t run_loop_rsp; /* host stack of the run loop while in TC */
     uint64_t exit_info[4]; /* reason and arguments of the last TC exit */
     uint8_t *ram;          /* guest RAM, linear mapping */
 
     struct soft_tlb_entry tlb[TLB_MODES][SOFT_TLB_ENTRIES];
+    struct segment_memo segment_memo[SEGMENT_MEMOS];
     /* Slow-side accesses that cannot be done in place go through here, with
      * the guest address's low six bits kept (SSE alignment checks). */
     uint8_t bounce[BOUNCE_SIZE + 64] __attribute__((aligned(64)));
     /* FXSAVE64 image of guest x87/MMX/SSE while not in host registers. */
     uint8_t fpu[512] __attribute__((aligned(64)));
-
-    /* --- C only ---------------------------------------------------------- */
     struct segment seg[SEG_COUNT];
     /* 1: usable, limit 0xffffffff, expand-up writable data (CS: readable code)
      * in protected mode, so that an access needs no vcpu_seg_check. */
     uint8_t seg_simple[6];
+
+    /* --- C only ---------------------------------------------------------- */
     uint8_t seg_kind[6]; /* what vcpu_segment_changed compares */
     struct table_register gdtr, idtr;
     uint32_t cpl; /* CS.RPL in protected mode, 0 in real mode, 3 in V86 */

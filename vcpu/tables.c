@@ -42,7 +42,10 @@ static enum callout_result table_store(struct vcpu *v, uint32_t lin,
 
 enum callout_result callout_lgdt(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
-    return table_load(v, arg, lin, &v->gdtr);
+    enum callout_result result = table_load(v, arg, lin, &v->gdtr);
+
+    segment_memos_forget(v);
+    return result;
 }
 
 enum callout_result callout_lidt(struct vcpu *v, uint32_t arg, uint32_t lin)

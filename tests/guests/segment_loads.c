@@ -161,6 +161,57 @@ static void accessed(void)
              0x600d);
 }
 
+/* Loads that were done before must see what became of the descriptor. */
+static void repeated(void)
+{
+    const u8 *fs = SNIPPET("1: movw %ax, %fs\n loop 1b");
+    CPU(c);
+
+    PEEK32(snippet_stack) = 0x11111111;
+    PEEK32(snippet_stack + 4) = 0x22222222;
+    gdt_set(SEL_FRESH, descriptor(0, 0xfffff, 0x92, 0xc));
+    c.eax = SEL_FRESH;
+    c.ebx = (u32)snippet_stack;
+    run(&c, SNIPPET("movl $3, %ecx\n"
+                    "1: movw %ax, %fs\n movw %ax, %ds\n"
+                    "movl %fs:(%ebx), %edx\n movl (%ebx), %esi\n"
+                    "movw $4, %ss:gdt+2+8*13\n loop 1b\n"
+                    "movl $0x10, %eax\n movw %ax, %ds"));
+    BARRIER();
+    check_eq("a_load_again_takes_the_new_base", c.edx, 0x22222222);
+    check_eq("  ds_just_as_well", c.esi, 0x22222222);
+    gdt_set(SEL_FRESH, descriptor(0, 0xfffff, 0x93, 0xc));
+    c.eax = SEL_FRESH;
+    run(&c, SNIPPET("movl $3, %ecx\n"
+                    "1: pushl %eax\n popl %fs\n movl %fs:(%ebx), %edx\n"
+                    "movl $0, %edi\n movw %di, %fs\n movl %fs, %edi\n"
+                    "movw $4, gdt+2+8*13\n loop 1b"));
+    BARRIER();
+    check_eq("a_pop_again_takes_the_new_base", c.edx, 0x22222222);
+    check_eq("null_between_is_null", c.edi, 0);
+    gdt_set(SEL_FRESH, descriptor(0, 0xfffff, 0x93, 0xc));
+    c.eax = SEL_FRESH;
+    c.ecx = 3;
+    check_eq("loads_in_a_loop", run(&c, fs), NO_TRAP);
+    gdt_set(SEL_FRESH, descriptor(0, 0xfffff, 0x13, 0xc));
+    c.eax = SEL_FRESH;
+    c.ecx = 3;
+    check_precise("a_load_again_finds_it_absent", run, &c, fs, 0, EXC_NP,
+                  SEL_FRESH);
+    gdt_set(SEL_FRESH, descriptor(0, 0xfffff, 0x93, 0xc));
+    c.eax = SEL_FRESH | 3;
+    c.ecx = 3;
+    check_precise("another_rpl_is_another_load", run, &c, fs, 0, EXC_GP,
+                  SEL_FRESH);
+    gdt_set(SEL_FRESH, descriptor(0, 0xfffff, 0x92, 0xc));
+    c.eax = SEL_FRESH;
+    c.ecx = 3;
+    run(&c, fs);
+    BARRIER();
+    check_eq("a_load_again_sets_the_accessed_bit",
+             (u32)(gdt[SEL_FRESH / 8] >> 40) & 0xff, 0x93);
+}
+
 static void from_ring_3(void)
 {
     CPU(c);
@@ -193,5 +244,6 @@ void guest_main(void)
     stack_segment();
     pops_and_pointers();
     accessed();
+    repeated();
     from_ring_3();
 }

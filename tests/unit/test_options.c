@@ -178,11 +178,12 @@ START_TEST(accelerator_properties_reach_the_engine)
     const struct bt_options *bt = &options.machine.bt;
 
     accept("-kernel k -accel bt,tu-max=1,tc-size=64K,chain=off,flush-every=7,"
-           "checked=all,window-drop=3,stats=on,max-mappings=1000,"
+           "fast-paths=off,checked=all,window-drop=3,stats=on,max-mappings=1000,"
            "host=-bmi2-fsgsbase-avx-userfaultfd-erms");
     ck_assert_uint_eq(bt->tu_max, 1);
     ck_assert_uint_eq(bt->tc_size, 65536);
     ck_assert(bt->no_chain && bt->checked_all && bt->stats);
+    ck_assert(bt->no_fast_paths);
     ck_assert_uint_eq(bt->flush_every, 7);
     ck_assert_uint_eq(bt->window_drop, 3);
     ck_assert_uint_eq(bt->max_mappings, 1000);
@@ -191,6 +192,7 @@ START_TEST(accelerator_properties_reach_the_engine)
     accept("-kernel k -accel bt,host=-bmi2");
     ck_assert_uint_eq(bt->host_hide, HOST_BMI2);
     ck_assert(!bt->no_chain && !bt->checked_all && !bt->stats);
+    ck_assert(!bt->no_fast_paths);
     accept("-kernel k -accel tcg,thread=single,tb-size=16");
     ck_assert_uint_eq(bt->tc_size, 16u << 20);
 }

@@ -36,6 +36,7 @@ static const struct bt_options forms[] = {
     {.checked_all = true, .host_hide = HOST_BMI2 | HOST_FSGSBASE},
     {.no_chain = true, .tu_max = 1},
     {.tc_size = 64 << 10, .flush_every = 3, .window_drop = 2},
+    {.no_fast_paths = true},
 };
 
 static struct bt_machine m;
@@ -586,6 +587,111 @@ START_TEST(a_segment_that_is_not_plain_is_checked_in_full)
 }
 END_TEST
 
+/* --- fast paths ---------------------------------------------------------- */
+
+/* A GDT whose entry 30h lies in a page of its own. */
+enum { FAR_GDT = 0x1cfd0, FAR_SELECTOR = 0x30 };
+
+static void far_gdt(uint64_t last)
+{
+    memcpy(m.ram + FAR_GDT, m.ram + GDT, 0x30);
+    bt_machine_put64(&m, FAR_GDT + FAR_SELECTOR, last);
+    v->gdtr = (struct table_register){FAR_GDT, 0x37};
+    v->gpr[GPR_EAX] = FAR_SELECTOR;
+    v->gpr[GPR_ECX] = 0x11223344;
+}
+
+START_TEST(a_descriptor_that_went_away_faults_in_the_load)
+{
+    START(_i, 0,
+          "\x8e\xe0\x8e\xe0\x8e\xe0"     /* mov fs, ax, thrice */
+          "\xc7\x05\x74\xa0\0\0\0\0\0\0" /* its page is not there */
+          "\x0f\x01\x3d\0\xd0\x01\0"     /* invlpg [1d000h] */
+          "\x8e\xe0\xf4");
+    far_gdt(0x00cf930000000000 | 0xffff);
+    run();
+    ck_assert_uint_eq(v->cr2, 0x1d000);
+    ck_assert_uint_eq(v->eip, HANDLER + 1);
+    ck_assert_uint_eq(get32(v->gpr[GPR_ESP]), 0);
+    ck_assert_uint_eq(get32(v->gpr[GPR_ESP] + 4), CODE + 23);
+    ck_assert_uint_eq(v->gpr[GPR_ECX], 0x11223344);
+    ck_assert_uint_eq(v->seg[SEG_FS].selector, FAR_SELECTOR);
+    if (_i == 0)
+        ck_assert_uint_eq(stat_counters[STAT_FAST_SEGMENTS], 2);
+    stop();
+}
+END_TEST
+
+START_TEST(a_load_again_comes_to_what_the_first_came_to)
+{
+    START(_i, 0,
+          "\x8e\xe0\x8e\xe0"              /* mov fs, ax, twice */
+          "\x50\x50\x0f\xa9\x0f\xa9"      /* push eax, twice; pop gs, twice */
+          "\x31\xd2\x8e\xe2"              /* xor edx, edx; mov fs, dx */
+          "\x8e\xe0"                      /* mov fs, ax */
+          "\x65\x8b\x1d\0\0\0\0\xf4");    /* mov ebx, gs:[0] */
+    far_gdt(0x00cf930140000000 | 0xffff); /* base DATA */
+    bt_machine_put32(&m, DATA, 0x55667788);
+    run();
+    ck_assert_uint_eq(v->eip, CODE + 24);
+    ck_assert_uint_eq(v->gpr[GPR_EBX], 0x55667788);
+    ck_assert_uint_eq(v->gpr[GPR_ECX], 0x11223344);
+    ck_assert_uint_eq(v->gpr[GPR_ESP], STACK);
+    for (unsigned s = SEG_FS; s <= SEG_GS; s++) {
+        ck_assert_uint_eq(v->seg[s].selector, FAR_SELECTOR);
+        ck_assert_uint_eq(v->seg[s].base, DATA);
+        ck_assert_uint_eq(v->seg[s].limit, 0xffffffff);
+        ck_assert_uint_eq(v->seg[s].attr, 0xc093);
+        ck_assert_uint_eq(v->seg_base[s], DATA);
+        ck_assert(v->seg_simple[s]);
+    }
+    stop();
+}
+END_TEST
+
+START_TEST(another_gdt_is_looked_at)
+{
+    START(_i, 0,
+          "\x8e\xe0\x8e\xe0"         /* mov fs, ax, twice */
+          "\x0f\x01\x15\0\x40\x01\0" /* lgdt [DATA] */
+          "\x8e\xe0\xf4");           /* mov fs, ax: beyond the limit */
+    far_gdt(0x00cf930000000000 | 0xffff);
+    bt_machine_put32(&m, DATA, (FAR_GDT & 0xffff) << 16 | 0x2f);
+    bt_machine_put32(&m, DATA + 4, FAR_GDT >> 16);
+    run();
+    ck_assert_uint_eq(v->eip, HANDLER + 1);
+    ck_assert_uint_eq(get32(v->gpr[GPR_ESP]), FAR_SELECTOR);
+    ck_assert_uint_eq(get32(v->gpr[GPR_ESP] + 4), CODE + 11);
+    stop();
+}
+END_TEST
+
+START_TEST(a_string_goes_the_way_df_says)
+{
+    START(_i, 0,
+          "\xfd\xf3\xa5"     /* std; rep movsd */
+          "\xa4\xac"         /* movsb; lodsb */
+          "\xfc\x66\xab\xaa" /* cld; stosw; stosb */
+          "\xf4");
+    m.ram[DATA + 0xff] = 0x77;
+    v->gpr[GPR_ESI] = DATA + 0x10c;
+    v->gpr[GPR_EDI] = DATA + 0x20c;
+    v->gpr[GPR_ECX] = 3;
+    v->gpr[GPR_EAX] = 0x99aabbcc;
+    for (unsigned i = 0; i < 16; i++)
+        m.ram[DATA + 0x100 + i] = (uint8_t)i;
+    run();
+    ck_assert_uint_eq(get32(DATA + 0x20c), 0x0f0e0d0c);
+    ck_assert_uint_eq(get32(DATA + 0x208), 0x0b0a0908);
+    ck_assert_uint_eq(get32(DATA + 0x204), 0x07060504);
+    ck_assert_uint_eq(get32(DATA + 0x200), 0x000077bb);
+    ck_assert_uint_eq(v->gpr[GPR_ESI], DATA + 0xfe);
+    ck_assert_uint_eq(v->gpr[GPR_EDI], DATA + 0x202);
+    ck_assert_uint_eq(v->gpr[GPR_ECX], 0);
+    stop();
+}
+END_TEST
+
 START_TEST(longest_unit_has_room_for_the_costliest_instructions)
 {
     const struct bt_options options = {
@@ -621,6 +727,10 @@ static Suite *suite(void)
     ADD(misalignment_comes_before_absence);
     ADD(high_byte_registers_work_beside_esp);
     ADD(mmx_stays_mmx_in_16_bit_code);
+    ADD(a_descriptor_that_went_away_faults_in_the_load);
+    ADD(a_load_again_comes_to_what_the_first_came_to);
+    ADD(another_gdt_is_looked_at);
+    ADD(a_string_goes_the_way_df_says);
     ADD(loops_and_calls_are_chained_once);
     ADD(an_indirect_call_may_change_its_target);
     ADD(recursion_deeper_than_the_host_stack_comes_back);
