@@ -417,6 +417,7 @@ static bool make_parts(struct engine_bt *bt)
         .insn_max = bt->options.tu_max,
         .chain = !bt->options.no_chain,
         .fast_paths = !bt->options.no_fast_paths,
+        .unroll = !bt->options.no_unroll,
         .checked_all = bt->options.checked_all,
         .bmi2 = host_has_bmi2(&bt->options),
         .rdtscp = host_has_rdtscp(),

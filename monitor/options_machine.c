@@ -58,6 +58,14 @@ static bool set_chain(struct bt_options *bt, const char *value)
     return known;
 }
 
+static bool set_unroll(struct bt_options *bt, const char *value)
+{
+    bool on, known = switch_parse(value, &on);
+
+    bt->no_unroll = !on;
+    return known;
+}
+
 static bool set_flush_every(struct bt_options *bt, const char *value)
 {
     return set_unsigned(&bt->flush_every, value, 0, 1u << 30);
@@ -112,6 +120,8 @@ static const struct bt_property bt_properties[] = {
     {"chain", "on|off", "chain translation units", set_chain},
     {"fast-paths", "on|off", "system instructions without callouts",
      set_fast_paths},
+    {"unroll", "on|off", "several rounds of a loop in one translation unit",
+     set_unroll},
     {"flush-every", "N", "flush the cache every N units; 0: never",
      set_flush_every},
     {"checked", "all|auto", "soft-TLB form for all memory accesses",

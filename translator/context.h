@@ -11,6 +11,8 @@
 #include "translator/translator.h"
 
 #define INSN_MAX 64
+/* Rounds of a loop in one TU. */
+#define ROUNDS_MAX 8
 /* Host bytes of a TU: what is worth trying with, and what side entries can
  * address. A TU of 64 instructions stays under 32 KiB. */
 #define TU_BYTES_LEAST 512
@@ -73,6 +75,7 @@ struct context {
     unsigned count;
     uint32_t end_eip;   /* behind the last instruction */
     bool open_end;      /* the last instruction falls through */
+    unsigned rounds;    /* how often the block is emitted: 1, or a loop's */
     unsigned current;   /* index of the instruction being emitted */
     bool checked;       /* current instruction uses checked accesses */
     bool check_segment; /* and full checks for fs/gs */
@@ -130,7 +133,11 @@ bool insn_ends_tu(const struct insn *insn);
 bool is_transfer(const struct insn *insn);
 /* Leaves for eip through the jump cache, never chained. */
 void exit_dispatch(struct context *c, uint32_t eip);
-bool insn_needs_poll(const struct insn *insn);
+bool insn_needs_poll(const struct context *c, const struct insn *insn);
+/* A jmp or jcc back to the first instruction of the TU. */
+bool insn_closes_loop(const struct context *c, const struct insn *insn);
+/* The end of a round but the last: on to the next copy, or out of the loop. */
+void emit_next_round(struct context *c, const struct insn *insn);
 
 /* --- ops.c, system.c: one instruction ------------------------------------ */
 void emit_insn(struct context *c, const struct insn *insn);

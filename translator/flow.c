@@ -81,9 +81,16 @@ bool is_transfer(const struct insn *insn)
            insn->rule->class == CLASS_RET;
 }
 
+static bool paired(const struct context *c)
+{
+    return c->t->options.chain && !c->segmented && !c->shadowed &&
+           !(c->mode & TU_STEP);
+}
+
 /* Every cycle of the guest's control flow has one of these in it (invariant
- * P6). */
-bool insn_needs_poll(const struct insn *insn)
+ * P6). One that goes forward only must go on by returns. A paired return goes
+ * forward from its call, and others poll on their way (stubs, ret_miss). */
+bool insn_needs_poll(const struct context *c, const struct insn *insn)
 {
     switch (insn->rule->class) {
     case CLASS_JCC:
@@ -91,10 +98,10 @@ bool insn_needs_poll(const struct insn *insn)
         return target_of(insn) <= insn->eip;
     case CLASS_JMP:
     case CLASS_CALL:
-        return !is_relative(insn) || insn->rule->class == CLASS_CALL ||
+        return !is_relative(insn) || is_far(insn) ||
                target_of(insn) <= insn->eip;
     case CLASS_RET:
-        return true;
+        return is_far(insn) || !paired(c);
     default:
         return false;
     }
@@ -154,12 +161,6 @@ static void check_target(struct context *c, const struct insn *insn)
 void emit_exit_jmp(struct context *c, uint32_t target)
 {
     exit_to(c, emit_jmp_open(&c->e), target);
-}
-
-static bool paired(const struct context *c)
-{
-    return c->t->options.chain && !c->segmented && !c->shadowed &&
-           !(c->mode & TU_STEP);
 }
 
 /* Jump to the eip in r8d by the jump cache. */
@@ -363,6 +364,21 @@ static void emit_near_jmp(struct context *c, const struct insn *insn)
     load_target(c, insn);
     emit_mov_rr32(&c->e, R8, HOST_TEMP);
     emit_indirect(c);
+}
+
+bool insn_closes_loop(const struct context *c, const struct insn *insn)
+{
+    return (insn->rule->class == CLASS_JCC ||
+            (insn->rule->class == CLASS_JMP && is_relative(insn) &&
+             !is_far(insn))) &&
+           target_of(insn) == c->eip;
+}
+
+void emit_next_round(struct context *c, const struct insn *insn)
+{
+    if (insn->rule->class == CLASS_JCC) /* the opposite condition leaves */
+        branch_to(c, emit_jcc_open(&c->e, (insn->enc.opcode & 15) ^ 1),
+                  insn_next(insn));
 }
 
 /* cx forms: 64-bit mode has no 16-bit count, so ecx is built for the test. */

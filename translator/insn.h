@@ -43,7 +43,8 @@ enum insn_form {
     FORM_REG_RM,
     FORM_MEM,
     FORM_PORT,
-    FORM_FX, FORM_FPU_ENV,
+    FORM_FX,
+    FORM_FPU_ENV,
     FORM_FAR_DS,
     FORM_FAR_ES,
     FORM_FAR_FS,
@@ -120,7 +121,7 @@ struct insn {
     uint8_t opcode_reg; /* guest register in the opcode byte's low bits */
     uint8_t reg_kind, rm_kind, opcode_reg_kind;
     bool has_mem, mem_read, mem_write, mem_agen;
-    bool fpu_waits;        /* raises a pending x87 exception before all else */
+    bool fpu_waits; /* raises a pending x87 exception before all else */
     struct guest_mem mem;
     uint16_t mem_len;
     uint8_t opsize;   /* 2 or 4: effective operand size */

@@ -279,7 +279,7 @@ void stubs_emit(struct emit *e, struct stubs *stubs,
     emit_dispatch_poll(e, stubs);
     stubs->ret_miss = emit_here(e);
     emit_load64(e, RSP, STATE(host_stack));
-    emit_jmp(e, stubs->dispatch);
+    emit_jmp(e, stubs->dispatch_poll); /* returns have no poll (P6) */
     after = emit_after(e, calls, leave, stubs->dispatch);
     common = emit_callout_common(e, after);
     for (unsigned i = 0; i < CALLOUT_ID_COUNT; i++) {

@@ -231,6 +231,36 @@ static enum translate_result decode_block(struct context *c,
     return TRANSLATED;
 }
 
+/* A short loop pays for its poll and its way back once in several rounds: cuts
+ * the block behind the jump that closes it. */
+static void unroll(struct context *c)
+{
+    unsigned n = 0;
+
+    c->rounds = 1;
+    if (!c->t->options.unroll || !c->t->options.chain || c->segmented ||
+        (c->mode & TU_STEP) || c->gpa2)
+        return;
+    while (n < c->count && !insn_closes_loop(c, &c->insns[n])) {
+        if (c->insns[n].rule->class == CLASS_STI)
+            return;
+        n++;
+    }
+    if (n == c->count)
+        return;
+    c->rounds = c->t->options.insn_max / (n + 1);
+    if (c->rounds > ROUNDS_MAX)
+        c->rounds = ROUNDS_MAX;
+    if (c->rounds < 2) {
+        c->rounds = 1;
+        return;
+    }
+    c->count = n + 1;
+    c->end_eip = insn_next(&c->insns[n]);
+    c->open_end = c->insns[n].rule->class == CLASS_JCC;
+    stat_inc(UNROLLED);
+}
+
 static void log_tu(struct context *c)
 {
     char text[96];
@@ -264,18 +294,16 @@ static void log_host(struct context *c)
 static bool needs_poll(const struct context *c)
 {
     for (unsigned i = 0; i < c->count; i++) {
-        if (insn_needs_poll(&c->insns[i]))
+        if (insn_needs_poll(c, &c->insns[i]))
             return true;
     }
     return c->end_eip <= c->eip;
 }
 
-static void emit_block(struct context *c)
+static void emit_round(struct context *c, bool last)
 {
     bool suspect = guilt_in_frame(c->t->guilt, c->gpa);
 
-    if (needs_poll(c))
-        emit_poll(c);
     for (unsigned i = 0; i < c->count; i++) {
         const struct insn *insn = &c->insns[i];
         unsigned guilt =
@@ -287,11 +315,23 @@ static void emit_block(struct context *c)
         side_mark(c, i, 0);
         if (c->shadowed)
             emit_shadow_end(c);
+        if (!last && i == c->count - 1) {
+            emit_next_round(c, insn);
+            return;
+        }
         emit_insn(c, insn);
         if (c->shadowed && !insn_ends_tu(insn))
             emit_poll_at(c, insn_next(insn));
         c->shadowed = insn->rule->class == CLASS_STI;
     }
+}
+
+static void emit_block(struct context *c)
+{
+    if (needs_poll(c))
+        emit_poll(c);
+    for (unsigned round = 1; round <= c->rounds; round++)
+        emit_round(c, round == c->rounds);
     if (c->open_end)
         emit_exit_jmp(c, c->end_eip);
     else if (!is_transfer(&c->insns[c->count - 1])) /* fell through a callout */
@@ -404,8 +444,10 @@ enum translate_result translator_get(struct translator *t, unsigned mode,
     c->open_end = c->shadowed = false;
     c->open = NULL;
     r = decode_block(c, &s);
-    if (r == TRANSLATED)
+    if (r == TRANSLATED) {
+        unroll(c);
         r = make(c, out);
+    }
     stat_add(TRANSLATE_CYCLES, __builtin_ia32_rdtsc() - start);
     return r;
 }

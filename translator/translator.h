@@ -22,6 +22,7 @@ struct translator;
 struct translator_options {
     unsigned insn_max; /* instructions per TU, 1..64; 0 default */
     bool chain;        /* direct chains and paired calls */
+    bool unroll;       /* several rounds of a loop in one TU */
     bool checked_all;  /* soft-TLB form everywhere */
     bool bmi2;         /* the host has BMI2 and may use it */
     bool rdtscp;       /* the host has RDTSCP */

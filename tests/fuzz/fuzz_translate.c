@@ -42,8 +42,10 @@ void fuzz_choose(const char *variant)
                                       .tu_max = 1,
                                       .host_hide = HOST_BMI2 | HOST_FSGSBASE};
     if (!strcmp(variant, "small"))
-        options = (struct bt_options){
-            .tc_size = 64 << 10, .flush_every = 5, .window_drop = 3};
+        options = (struct bt_options){.tc_size = 64 << 10,
+                                      .no_unroll = true,
+                                      .flush_every = 5,
+                                      .window_drop = 3};
 }
 
 static void *tick(void *arg)

@@ -178,12 +178,13 @@ START_TEST(accelerator_properties_reach_the_engine)
     const struct bt_options *bt = &options.machine.bt;
 
     accept("-kernel k -accel bt,tu-max=1,tc-size=64K,chain=off,flush-every=7,"
-           "fast-paths=off,checked=all,window-drop=3,stats=on,max-mappings=1000,"
+           "fast-paths=off,unroll=off,checked=all,window-drop=3,stats=on,max-"
+           "mappings=1000,"
            "host=-bmi2-fsgsbase-avx-userfaultfd-erms");
     ck_assert_uint_eq(bt->tu_max, 1);
     ck_assert_uint_eq(bt->tc_size, 65536);
     ck_assert(bt->no_chain && bt->checked_all && bt->stats);
-    ck_assert(bt->no_fast_paths);
+    ck_assert(bt->no_fast_paths && bt->no_unroll);
     ck_assert_uint_eq(bt->flush_every, 7);
     ck_assert_uint_eq(bt->window_drop, 3);
     ck_assert_uint_eq(bt->max_mappings, 1000);

@@ -3,122 +3,8 @@
  * Translated code at work: small pieces of guest code run by the bt engine on
  * a real MMU, in every form an access can have. What a CPU would do is
  * written down by hand.
- *
- * Memory: code at CODE, handlers that halt, page DATA followed by a page that
- * is not there (HOLE) and one that is again. Everything is user-accessible.
  */
-#include <check.h>
-
-#include "base/log.h"
-#include "tests/fuzz/bt_machine.h"
-
-enum {
-    RAM = 0x100000,
-    GDT = 0x1000,
-    IDT = 0x2000,
-    TSS = 0x3000,
-    HANDLER = 0x4000,
-    STACK0 = 0x8000,
-    PAGE_DIR = 0x9000,
-    PAGE_TABLE = 0xa000,
-    CODE = 0x10000,
-    DATA = 0x14000,
-    HOLE = 0x15000,
-    BEHIND = 0x16000,
-    STACK = 0x9f000,
-    FRAMES = RAM / 0x1000
-};
-
-/* The forms: window, checked, and what old hosts get. */
-static const struct bt_options forms[] = {
-    {0},
-    {.checked_all = true},
-    {.checked_all = true, .host_hide = HOST_BMI2 | HOST_FSGSBASE},
-    {.no_chain = true, .tu_max = 1},
-    {.tc_size = 64 << 10, .flush_every = 3, .window_drop = 2},
-    {.no_fast_paths = true},
-};
-
-static struct bt_machine m;
-static struct vcpu *v;
-
-static void put_tables(void)
-{
-    static const uint64_t gdt[] = {0,
-                                   0x00cf9b000000ffff,
-                                   0x00cf93000000ffff,
-                                   0x00cffb000000ffff,
-                                   0x00cff3000000ffff,
-                                   0x0000890030000067};
-
-    memcpy(m.ram + GDT, gdt, sizeof(gdt));
-    for (unsigned i = 0; i < 256; i++)
-        bt_machine_put64(&m, IDT + 8 * i, 0x0000ee0000080000ull | HANDLER);
-    bt_machine_put32(&m, TSS + 4, STACK0);
-    bt_machine_put32(&m, TSS + 8, 0x10);
-    memcpy(m.ram + HANDLER, "\xf4\xeb\xfd", 3);
-    for (unsigned i = 0; i < FRAMES; i++)
-        bt_machine_put32(&m, PAGE_TABLE + 4 * i,
-                         i == HOLE >> PAGE_SHIFT ? 0 : i << PAGE_SHIFT | 7);
-    bt_machine_put32(&m, PAGE_DIR, PAGE_TABLE | 7);
-}
-
-/* Power on with code at gpa, flat segments and paging. */
-static void prepare(unsigned level, gpa_t gpa, const void *code, size_t size)
-{
-    bt_machine_reset(&m);
-    v = m.v;
-    put_tables();
-    memcpy(m.ram + gpa, code, size);
-    v->cr0 = CR0_PE | CR0_PG | CR0_ET | CR0_NE | CR0_WP;
-    v->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
-    v->cr3 = PAGE_DIR;
-    v->gdtr = (struct table_register){GDT, 0x2f};
-    v->idtr = (struct table_register){IDT, 0x7ff};
-    v->seg[SEG_TR] = (struct segment){TSS, 0x67, 0x28, 0x8b};
-    bt_machine_flat_segments(&m, level);
-    v->gpr[GPR_ESP] = STACK;
-    v->eip = v->next_eip = (uint32_t)gpa;
-    bt_machine_ready(&m);
-    memset(stat_counters, 0, sizeof(stat_counters));
-}
-
-static void start(const struct bt_options *options, unsigned level,
-                  const void *code, size_t size)
-{
-    bt_machine_open(&m, RAM, options);
-    prepare(level, CODE, code, size);
-}
-
-static void stop(void)
-{
-    bt_machine_close(&m);
-}
-
-static enum engine_exit run_to_exit(void)
-{
-    enum engine_exit why = ENGINE_KICKED;
-
-    for (unsigned i = 0; why == ENGINE_KICKED && i < 100; i++)
-        why = m.engine->run(m.engine);
-    return why;
-}
-
-static void run(void)
-{
-    ck_assert_int_eq(run_to_exit(), ENGINE_HALTED);
-}
-
-static uint32_t get32(gpa_t gpa)
-{
-    uint32_t value;
-
-    memcpy(&value, m.ram + gpa, 4);
-    return value;
-}
-
-#define START(form, level, code) \
-    start(&forms[form], level, code, sizeof(code) - 1)
+#include "tests/unit/translator_guest.h"
 
 /* --- precise faults ------------------------------------------------------ */
 
@@ -288,6 +174,51 @@ START_TEST(a_repeated_store_stops_at_the_hole_with_its_progress)
     ck_assert_uint_eq(get32(HOLE - 4), 0x77777777);
     ck_assert_uint_eq(get32(HOLE - 44), 0);
     stop();
+}
+END_TEST
+
+/* Several rounds of it are one unit: neither the round nor the instruction in
+ * it may get lost. */
+START_TEST(a_loop_faults_in_the_round_where_it_is)
+{
+    uint64_t unrolled = stat_counters[STAT_UNROLLED];
+
+    for (unsigned rounds = 1; rounds <= 20; rounds++) {
+        bt_machine_open(&m, RAM, &forms[_i]);
+        prepare(3, CODE, "\x47\x89\x47\x03\x83\xc7\x03\x49\x75\xf6", 10);
+        v->gpr[GPR_EAX] = 0x77777777; /* inc edi; mov [edi + 3], eax; */
+        v->gpr[GPR_ECX] = 100;        /* add edi, 3; dec ecx; jnz */
+        v->gpr[GPR_EDI] = HOLE - 4 * rounds;
+        run();
+        ck_assert_uint_eq(v->cr2, HOLE);
+        ck_assert_uint_eq(v->gpr[GPR_ECX], 100 - rounds + 1);
+        ck_assert_uint_eq(v->gpr[GPR_EDI], HOLE - 3);
+        ck_assert_uint_eq(get32(STACK0 - 20), CODE + 1);
+        ck_assert_uint_eq(get32(HOLE - 4), rounds > 1 ? 0x77777777 : 0);
+        stop();
+    }
+    unrolled = stat_counters[STAT_UNROLLED] - unrolled;
+    ck_assert_uint_eq(unrolled != 0, !forms[_i].no_unroll &&
+                                         !forms[_i].no_chain &&
+                                         !forms[_i].tc_size);
+}
+END_TEST
+
+START_TEST(a_loop_ends_after_any_number_of_rounds)
+{
+    for (unsigned rounds = 1; rounds <= 20; rounds++) {
+        START(_i, 0,
+              "\x40"         /* again: inc eax */
+              "\x83\xe9\x01" /* sub ecx, 1 */
+              "\x77\xfa"     /* ja again */
+              "\xf4");
+        v->gpr[GPR_ECX] = rounds;
+        run();
+        ck_assert_uint_eq(v->gpr[GPR_EAX], rounds);
+        ck_assert_uint_eq(v->gpr[GPR_ECX], 0);
+        ck_assert_uint_eq(v->eip, CODE + 7);
+        stop();
+    }
 }
 END_TEST
 
@@ -732,6 +663,8 @@ static Suite *suite(void)
     ADD(another_gdt_is_looked_at);
     ADD(a_string_goes_the_way_df_says);
     ADD(loops_and_calls_are_chained_once);
+    ADD(a_loop_faults_in_the_round_where_it_is);
+    ADD(a_loop_ends_after_any_number_of_rounds);
     ADD(an_indirect_call_may_change_its_target);
     ADD(recursion_deeper_than_the_host_stack_comes_back);
     ADD(a_return_goes_where_the_guest_stack_says);
