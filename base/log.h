@@ -71,6 +71,8 @@ void log_list(void);
     X(EXIT_HALT, "exit-halt", "exits by hlt")                                \
     X(CALLOUTS, "callouts", "callouts that took the dispatch path")          \
     X(FAST_SEGMENTS, "fast-segments", "segment loads without a callout")     \
+    X(FAST_GATES, "fast-gates", "events through remembered gates")           \
+    X(FAST_RETURNS, "fast-returns", "remembered ways of iret")               \
     X(FAST_STRINGS, "fast-strings", "rep movs, stos without a callout")      \
     X(HOST_STACK_RESETS, "host-stack-resets", "host stack overflows")        \
     X(HOST_SIGNALS, "host-signals", "host faults taken in translated code")  \

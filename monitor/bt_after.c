@@ -35,15 +35,6 @@ void bt_load_window(struct engine_bt *bt)
     set_gs_base(bt, bt->loaded_window);
 }
 
-/* Segments that are not plain make fs/gs accesses fault on purpose. */
-static void refresh_segments(struct vcpu *v)
-{
-    for (unsigned s = 0; s < 6; s++)
-        v->seg_base_at[s] = v->seg_simple[s]
-                                ? (uint64_t)(uintptr_t)&v->seg_base[s]
-                                : SEGMENT_POISON;
-}
-
 /* What stands for the address space and code segment in the lookup key. */
 static uint32_t code_identity(struct engine_bt *bt, uint32_t epoch)
 {
@@ -69,22 +60,59 @@ static uint32_t code_identity(struct engine_bt *bt, uint32_t epoch)
     return SEGMENT_IDS | slot->id;
 }
 
-void bt_refresh(struct engine_bt *bt)
+/* Modes in which going from one privilege to another changes more than
+ * TU_USER, or in which more is to be done on the way. */
+#define TU_SINGLE \
+    (TU_CODE16 | TU_STACK16 | TU_SEGMENTED | TU_REAL | TU_V86 | TU_STEP)
+
+static uint64_t context_of(uint32_t identity, unsigned mode)
+{
+    return (uint64_t)(identity << 8 | mode) << 32;
+}
+
+static void bt_refresh(struct engine_bt *bt)
 {
     struct vcpu *v = bt->v;
     unsigned mode = vcpu_mode(v);
     bool user = mode & TU_USER;
-    uint32_t epoch = user ? mmu_user_epoch(bt->mmu) : mmu_kernel_epoch(bt->mmu);
-    uint64_t context = (uint64_t)(code_identity(bt, epoch) << 8 | mode) << 32;
+    uint32_t kernel_epoch = mmu_kernel_epoch(bt->mmu);
+    uint32_t user_epoch = mmu_user_epoch(bt->mmu);
+    uint64_t context =
+        context_of(code_identity(bt, user ? user_epoch : kernel_epoch), mode);
 
-    v->mode_dirty = false;
+    v->mode_dirty = v->switched = false;
+    v->mode_pair = !bt->options.no_fast_paths && !(mode & TU_SINGLE) &&
+                   !(v->eflags_sys & EFL_AC);
+    bt->pair[false] = context_of(kernel_epoch, mode & ~TU_USER);
+    bt->pair[true] = context_of(user_epoch, mode | TU_USER);
     v->tsc_disabled = v->cr4 & CR4_TSD;
-    refresh_segments(v);
     mmu_set_cpl(bt->mmu, user);
     if (context != v->context)
         bt->reset_stack = true;
     v->context = context;
     bt->mode = mode;
+}
+
+/* Only the privilege is another one. */
+static void bt_switch(struct engine_bt *bt)
+{
+    bool user = bt->v->cpl == 3;
+
+    bt->v->switched = false;
+    if (user == (bool)(bt->mode & TU_USER))
+        return;
+    bt->mode ^= TU_USER;
+    bt->v->context = bt->pair[user];
+    bt->reset_stack = true;
+    mmu_set_cpl(bt->mmu, user);
+}
+
+void bt_in_line(struct engine_bt *bt)
+{
+    if (bt->v->mode_dirty)
+        bt_refresh(bt);
+    else if (bt->v->switched)
+        bt_switch(bt);
 }
 
 uint64_t bt_after(struct vcpu *v, uint64_t rsp, unsigned result)
@@ -94,8 +122,7 @@ uint64_t bt_after(struct vcpu *v, uint64_t rsp, unsigned result)
     stat_inc(CALLOUTS);
     if (bt->mode & TU_STEP)
         bt->step_due = true;
-    if (v->mode_dirty)
-        bt_refresh(bt);
+    bt_in_line(bt);
     /* TU_STEP units are entered by the run loop only: it keeps the books */
     if (result == CALLOUT_EXIT || v->events || (bt->mode & TU_STEP) ||
         bt->step_due || __atomic_load_n(&v->attention, __ATOMIC_RELAXED))

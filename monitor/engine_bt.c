@@ -327,8 +327,7 @@ static enum engine_exit run(struct engine *engine)
             return ENGINE_KICKED;
         if (v->events) /* the trap or interrupt could not be delivered */
             continue;
-        if (v->mode_dirty)
-            bt_refresh(bt);
+        bt_in_line(bt);
         if ((bt->mode & TU_STEP) && vcpu_at_breakpoint(v)) {
             vcpu_deliver_fault(v);
             continue;

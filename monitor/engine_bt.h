@@ -21,6 +21,7 @@ struct engine_bt {
     struct bt_options options;
 
     unsigned mode;          /* enum tu_mode bits of v->context */
+    uint64_t pair[2];       /* v->context at CPL 0 and 3, if v->mode_pair */
     uint64_t loaded_window; /* what gs holds */
     bool fsgsbase;          /* wrgsbase may be used */
     bool reset_stack;       /* forget the private host stack */
@@ -43,8 +44,9 @@ struct engine_bt {
 
 #define STACK_BYTES 0x10000
 
-/* Recomputes mode, context, window after v->mode_dirty. */
-void bt_refresh(struct engine_bt *bt);
+/* Brings mode, context and window in line after v->mode_dirty or
+ * v->switched. */
+void bt_in_line(struct engine_bt *bt);
 /* Loads the window's base into gs if it is not there. */
 void bt_load_window(struct engine_bt *bt);
 /* struct runtime_calls.after */

@@ -11,21 +11,6 @@
 #include "base/log.h"
 #include "vcpu/internal.h"
 
-struct event {
-    uint8_t vector;
-    bool soft; /* int n, int3, into: the gate's DPL counts, no EXT */
-    bool has_error;
-    bool resume; /* push RF: a fault, the instruction runs again */
-    uint32_t error;
-    uint32_t return_eip;
-};
-
-struct gate {
-    uint32_t selector, offset;
-    bool is_32, masks; /* 32-bit frame; clears IF */
-    bool vm86;         /* came from virtual-8086 mode */
-};
-
 /* --- real mode ----------------------------------------------------------- */
 /* Pushes FLAGS, CS, IP and goes through a 4-byte vector at table + 4n. */
 static bool deliver_through_ivt(struct vcpu *v, const struct event *e,
@@ -114,7 +99,7 @@ static void handler_flags(struct vcpu *v, const struct gate *g)
 static bool gate_to_inner(struct vcpu *v, const struct event *e,
                           const struct gate *g, struct descriptor *code)
 {
-    unsigned dpl = desc_dpl(code), count;
+    unsigned dpl = desc_dpl(code), count, from = v->cpl;
     uint32_t frame[10], ss_selector;
     struct stack stack = {.flags = dpl == 3 ? MEM_USER : MEM_READ};
     struct descriptor ss;
@@ -135,6 +120,7 @@ static bool gate_to_inner(struct vcpu *v, const struct event *e,
     v->gpr[GPR_ESP] = stack.esp;
     segment_set_cs(v, code, g->selector, dpl);
     v->eip = g->offset;
+    gate_remember(v, e, g, from, code, &ss);
     if (g->vm86) {
         segment_set_null(v, SEG_GS, 0);
         segment_set_null(v, SEG_FS, 0);
@@ -159,6 +145,7 @@ static bool gate_to_same(struct vcpu *v, const struct event *e,
     v->gpr[GPR_ESP] = stack.esp;
     segment_set_cs(v, code, g->selector, v->cpl);
     v->eip = g->offset;
+    gate_remember(v, e, g, v->cpl, code, NULL);
     return true;
 }
 
@@ -278,6 +265,7 @@ static bool deliver_protected(struct vcpu *v, const struct event *e)
     g.offset = (d.lo & 0xffff) | (g.is_32 ? d.hi & 0xffff0000u : 0);
     g.masks = !(type & 1);
     g.vm86 = in_v86(v);
+    g.bytes = descriptor_bytes(&d);
     return deliver_through_gate(v, e, &g);
 }
 
@@ -292,7 +280,8 @@ static bool deliver(struct vcpu *v, const struct event *e)
               v->seg[SEG_CS].selector, e->return_eip, v->gpr[GPR_ESP],
               vcpu_eflags(v), v->cr2);
     v->event_ext = !e->soft;
-    done = v->cr0 & CR0_PE ? deliver_protected(v, e) : deliver_real(v, e);
+    done = gate_fast(v, e) ||
+           (v->cr0 & CR0_PE ? deliver_protected(v, e) : deliver_real(v, e));
     v->event_ext = 0;
     if (done) {
         v->delivered = true;

@@ -251,15 +251,24 @@ static struct segment flat_segment(uint32_t selector, unsigned type,
 enum callout_result callout_sysenter(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     uint32_t cs = (uint32_t)v->sysenter_cs & 0xfffc;
+    struct segment code, stack;
 
     (void)arg;
     (void)lin;
     if (!(v->cr0 & CR0_PE) || cs == 0)
         return raise_gp0(v);
-    eflags_write(v, 0, EFL_VM | EFL_IF | EFL_RF);
-    segment_set(v, SEG_CS, flat_segment(cs, 11, 0));
-    segment_set(v, SEG_SS, flat_segment(cs + 8, 3, 0));
-    cpl_set(v, 0);
+    code = flat_segment(cs, 11, 0);
+    stack = flat_segment(cs + 8, 3, 0);
+    if (cpl_may_switch(v)) {
+        v->eflags_if = 0;
+        v->eflags_sys &= ~EFL_RF;
+        cpl_switch(v, 0, &code, &stack);
+    } else {
+        eflags_write(v, 0, EFL_VM | EFL_IF | EFL_RF);
+        segment_set(v, SEG_CS, code);
+        segment_set(v, SEG_SS, stack);
+        cpl_set(v, 0);
+    }
     v->gpr[GPR_ESP] = (uint32_t)v->sysenter_esp;
     v->eip = (uint32_t)v->sysenter_eip;
     return CALLOUT_DISPATCH;
@@ -268,14 +277,21 @@ enum callout_result callout_sysenter(struct vcpu *v, uint32_t arg, uint32_t lin)
 enum callout_result callout_sysexit(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     uint32_t cs = (uint32_t)v->sysenter_cs & 0xfffc;
+    struct segment code, stack;
 
     (void)arg;
     (void)lin;
     if (!in_protected(v) || v->cpl != 0 || cs == 0)
         return raise_gp0(v);
-    segment_set(v, SEG_CS, flat_segment((cs + 16) | 3, 11, 3));
-    segment_set(v, SEG_SS, flat_segment((cs + 24) | 3, 3, 3));
-    cpl_set(v, 3);
+    code = flat_segment((cs + 16) | 3, 11, 3);
+    stack = flat_segment((cs + 24) | 3, 3, 3);
+    if (cpl_may_switch(v)) {
+        cpl_switch(v, 3, &code, &stack);
+    } else {
+        segment_set(v, SEG_CS, code);
+        segment_set(v, SEG_SS, stack);
+        cpl_set(v, 3);
+    }
     v->gpr[GPR_ESP] = v->gpr[GPR_ECX];
     v->eip = v->gpr[GPR_EDX];
     return CALLOUT_DISPATCH;

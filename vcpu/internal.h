@@ -43,6 +43,23 @@ static inline void cpl_set(struct vcpu *v, unsigned cpl)
     v->cpl = cpl;
 }
 
+/* Between privileges in a mode that has both (v->mode_pair): code and stack
+ * segment are as flat as before. */
+static inline bool cpl_may_switch(const struct vcpu *v)
+{
+    return v->mode_pair && !v->mode_dirty;
+}
+
+static inline void cpl_switch(struct vcpu *v, unsigned cpl,
+                              const struct segment *cs,
+                              const struct segment *ss)
+{
+    v->cpl = cpl;
+    v->seg[SEG_CS] = *cs;
+    v->seg[SEG_SS] = *ss;
+    v->switched = true;
+}
+
 static inline void attention_set(struct vcpu *v)
 {
     __atomic_store_n(&v->attention, 1u, __ATOMIC_RELEASE);
@@ -229,6 +246,8 @@ void segment_set_cs(struct vcpu *v, struct descriptor *d, uint32_t selector,
                     unsigned cpl);
 /* Loads any of ES, SS, DS, FS, GS in any mode, with every check. */
 bool segment_load(struct vcpu *v, enum seg s, uint32_t selector);
+/* Base 0, limit 4 GiB, 32 bits, of the plain type for its register. */
+bool segment_is_flat(const struct segment *value, enum seg s);
 /* After GDTR changed: struct segment_memo holds good for one table. */
 void segment_memos_forget(struct vcpu *v);
 /* Stack segment for privilege level cpl; the checks raise the given vector
@@ -288,6 +307,40 @@ bool code_offset_check(struct vcpu *v, const struct descriptor *d,
 /* SS:ESP for privilege level dpl from the current TSS. */
 bool tss_inner_stack(struct vcpu *v, unsigned dpl, uint32_t *selector,
                      uint32_t *esp);
+/* --- fast.c: what was checked before ------------------------------------- */
+struct event {
+    uint8_t vector;
+    bool soft; /* int n, int3, into: the gate's DPL counts, no EXT */
+    bool has_error;
+    bool resume; /* push RF: a fault, the instruction runs again */
+    uint32_t error;
+    uint32_t return_eip;
+};
+
+struct gate {
+    uint32_t selector, offset;
+    bool is_32, masks; /* 32-bit frame; clears IF */
+    bool vm86;         /* came from virtual-8086 mode */
+    uint64_t bytes;    /* the gate itself */
+};
+
+/* Delivers e if the way through its gate is known; else nothing happened. */
+bool gate_fast(struct vcpu *v, const struct event *e);
+/* Remembers the way of e through g to code (inner: and stack segment ss), both
+ * as they are in memory now, after it was gone. */
+void gate_remember(struct vcpu *v, const struct event *e, const struct gate *g,
+                   unsigned from, const struct descriptor *code,
+                   const struct descriptor *ss);
+/* iret of size 4 at CPL 0 in protected mode, if it is known. */
+bool iret_fast(struct vcpu *v);
+void return_remember(struct vcpu *v, unsigned from,
+                     const struct descriptor *code,
+                     const struct descriptor *ss);
+static inline uint64_t descriptor_bytes(const struct descriptor *d)
+{
+    return (uint64_t)d->hi << 32 | d->lo;
+}
+
 /* Replaces the flags in mask by those of image. */
 void eflags_write(struct vcpu *v, uint32_t image, uint32_t mask);
 /* Flags an iret/popf at this CPL and IOPL may change. */

@@ -179,7 +179,7 @@ static enum callout_result return_protected(struct vcpu *v, unsigned size,
                                             const uint32_t *flags)
 {
     uint32_t skip = count * size + release, outer[2];
-    unsigned rpl = frame[1] & 3;
+    unsigned rpl = frame[1] & 3, from = v->cpl;
     struct descriptor code, ss;
     bool to_outer;
 
@@ -208,6 +208,7 @@ static enum callout_result return_protected(struct vcpu *v, unsigned size,
         segment_set_cs(v, &code, frame[1], rpl);
     }
     v->eip = frame[0];
+    return_remember(v, from, &code, to_outer ? &ss : NULL);
     return CALLOUT_DISPATCH;
 }
 
@@ -219,6 +220,8 @@ enum callout_result callout_iret(struct vcpu *v, uint32_t arg, uint32_t lin)
     enum callout_result result;
 
     (void)lin;
+    if (size == 4 && iret_fast(v))
+        return CALLOUT_DISPATCH;
     if (in_v86(v) && vcpu_iopl(v) < 3) {
         vme = (v->cr4 & CR4_VME) && size == 2;
         if (!vme)

@@ -29,6 +29,11 @@ static uint8_t segment_kind(const struct segment *s, enum seg which)
     return kind;
 }
 
+bool segment_is_flat(const struct segment *value, enum seg s)
+{
+    return segment_kind(value, s) == (KIND_SIMPLE | KIND_BASE0 | KIND_BIG);
+}
+
 void vcpu_segment_changed(struct vcpu *v, enum seg s)
 {
     uint8_t kind;

@@ -196,6 +196,25 @@ struct segment_memo {
 
 #define BOUNCE_SIZE 576
 
+/*
+ * What passed every check once passes again if it is the same: the way through
+ * a 32-bit gate to CPL 0, and the way back by iret, both between flat
+ * segments. The bytes of the descriptors are compared each time (vcpu/fast.c).
+ */
+struct gate_memo {
+    uint64_t gate, code, stack; /* bytes of the descriptors */
+    struct segment cs, ss;      /* ss: if inner */
+    uint32_t offset;
+    uint8_t from; /* CPL + 1; 0: nothing remembered */
+    bool inner, soft, masks;
+};
+struct return_memo {
+    uint64_t code, stack;
+    struct segment cs, ss; /* ss: if outer */
+    bool known, outer;
+};
+#define RETURN_MEMOS 32 /* by index of the code segment */
+
 struct vcpu;
 
 enum mem_flags {
@@ -313,11 +332,18 @@ struct vcpu {
     bool intr_shadow;  /* after sti / mov ss: no interrupt before next_eip */
     bool fpu_loaded;   /* guest FPU state is in the host's registers */
     bool mode_dirty;   /* mode bits may have changed: recompute context */
+    bool mode_pair;    /* kept by the engine, true unless mode_dirty: segments
+                        * are flat, nothing is stepped or checked, and all that
+                        * another CPL changes of the mode is TU_USER */
+    bool switched;     /* cpl changed, and of the mode just TU_USER */
     bool stack_shadow; /* after mov ss / pop ss: no single-step trap */
     bool delivered;    /* an event went to the guest (set, never cleared) */
     bool code_changed; /* translated code was killed by a write */
     bool task_trap;    /* switched to a TSS with T set: #DB is due */
     struct guest_fault fault; /* filled by whatever returns false */
+
+    struct gate_memo gate_memo[256];
+    struct return_memo return_memo[RETURN_MEMOS];
 
     const struct vcpu_world *world;
     const struct cpu_model *model;

@@ -597,6 +597,62 @@ START_TEST(another_gdt_is_looked_at)
 }
 END_TEST
 
+/* Ring 3 goes through gate 80h to selector 30h and back three times, writes to
+ * one of the tables, and does it again. */
+enum { GATE = IDT + 8 * 0x80, OTHER_HANDLER = HANDLER + 0x100 };
+#define NO_ERROR 0xffffffffu
+
+static const struct table_row {
+    const char *name, *store;
+    unsigned size;
+    uint32_t esp, error; /* where it halts */
+} table_rows[] = {
+    {"gate not present", "\xc6\x05\x05\x24\0\0\x6e", 7, STACK0 - 24, 0x402},
+    {"gate of ring 0", "\xc6\x05\x05\x24\0\0\x8e", 7, STACK0 - 24, 0x402},
+    {"gate to elsewhere", "\xc6\x05\x01\x24\0\0\x40", 7, STACK0 - 20, NO_ERROR},
+    {"gate to another segment", "\xc6\x05\x02\x24\0\0\x20", 7, STACK0 - 24,
+     0x20},
+    {"code not present", "\xc6\x05\x05\xd0\x01\0\x1b", 7, STACK0 - 24,
+     FAR_SELECTOR},
+    {"code with a limit", "\xc6\x05\x06\xd0\x01\0\x40", 7, STACK0 - 24, 0},
+    {"another esp0", "\x66\xc7\x05\x04\x30\0\0\0\x7f", 9, 0x7f00 - 24, 0},
+    {"no code to return to", "\xc6\x05\xed\xcf\x01\0\x7b", 7, STACK0 - 20 - 16,
+     0x18},
+    {"no stack to return to", "\xc6\x05\xf5\xcf\x01\0\x73", 7, STACK0 - 20 - 16,
+     0x20},
+};
+
+START_TEST(a_way_known_is_not_gone_when_a_table_changed)
+{
+    const struct table_row *row = &table_rows[_i];
+
+    for (unsigned form = 0; form < ARRAY_SIZE(forms); form++) {
+        uint8_t code[64] = "\xcd\x80\xcd\x80\xcd\x80"; /* int 80h */
+
+        memcpy(code + 6, row->store, row->size);
+        memcpy(code + 6 + row->size, "\xcd\x80\xf4", 3); /* #GP(0) */
+        start(&forms[form], 3, code, sizeof(code));
+        far_gdt(0x00cf9b000000ffff);
+        memcpy(m.ram + OTHER_HANDLER, "\xcf", 1); /* iret */
+        bt_machine_put64(&m, GATE, 0x0000ee0000304100);
+        run();
+        ck_assert_msg(v->eip == HANDLER + 1 && v->gpr[GPR_ESP] == row->esp,
+                      "%s, form %u: eip %x esp %x", row->name, form, v->eip,
+                      v->gpr[GPR_ESP]);
+        if (row->error != NO_ERROR)
+            ck_assert_msg(get32(v->gpr[GPR_ESP]) == row->error, "%s: error %x",
+                          row->name, get32(v->gpr[GPR_ESP]));
+        if (form == 0)
+            ck_assert_uint_ge(stat_counters[STAT_FAST_GATES], 1);
+        if (forms[form].no_fast_paths)
+            ck_assert_uint_eq(stat_counters[STAT_FAST_GATES] +
+                                  stat_counters[STAT_FAST_RETURNS],
+                              0);
+        stop();
+    }
+}
+END_TEST
+
 START_TEST(a_string_goes_the_way_df_says)
 {
     START(_i, 0,
@@ -661,6 +717,8 @@ static Suite *suite(void)
     ADD(a_descriptor_that_went_away_faults_in_the_load);
     ADD(a_load_again_comes_to_what_the_first_came_to);
     ADD(another_gdt_is_looked_at);
+    tcase_add_loop_test(tc, a_way_known_is_not_gone_when_a_table_changed, 0,
+                        ARRAY_SIZE(table_rows));
     ADD(a_string_goes_the_way_df_says);
     ADD(loops_and_calls_are_chained_once);
     ADD(a_loop_faults_in_the_round_where_it_is);
