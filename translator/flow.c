@@ -61,7 +61,6 @@ bool insn_ends_tu(const struct insn *insn)
         case CALLOUT_ID_int1:
         case CALLOUT_ID_sysenter:
         case CALLOUT_ID_sysexit:
-        case CALLOUT_ID_popf:
         case CALLOUT_ID_invlpg:
         case CALLOUT_ID_wrmsr:
         case CALLOUT_ID_lmsw:

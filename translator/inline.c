@@ -50,6 +50,20 @@ static void inline_pushf(struct context *c)
     emit_push(c, 4, HOST_TEMP);
 }
 
+/* The stub changes nothing the mode depends on, or is the callout. */
+static void inline_popf(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    struct mem_ref m = access_stack(c, 0, 4, MEM_READ);
+
+    emit_load32(e, HOST_TEMP, m);
+    access_end(c, false);
+    emit_mov_rr32(e, R9, HOST_TEMP);
+    emit_mov_ri32(e, R10, insn->eip);
+    emit_mov_ri32(e, R11, insn_next(insn));
+    emit_call(e, c->t->stubs.popf);
+}
+
 static void inline_rdtsc(struct context *c, bool with_aux)
 {
     struct emit *e = &c->e;
@@ -112,6 +126,12 @@ static bool inline_callout(struct context *c, const struct insn *insn)
         if (insn->opsize != 4 || !context_at_cpl0(c))
             return false;
         inline_pushf(c);
+        return true;
+    case CALLOUT_ID_popf:
+        if (!c->t->options.fast_paths || insn->opsize != 4 || c->segmented ||
+            !context_at_cpl0(c))
+            return false;
+        inline_popf(c, insn);
         return true;
     case CALLOUT_ID_rdtsc:
     case CALLOUT_ID_rdtscp:

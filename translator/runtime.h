@@ -88,6 +88,7 @@ struct stubs {
     uint64_t ret_miss;      /* r8d = eip: top of the private host stack */
     uint64_t fault;         /* r10d = eip: v->fault to be delivered */
     uint64_t callout[CALLOUT_ID_COUNT]; /* r8d, r9d args; r10d, r11d eips */
+    uint64_t popf;                      /* r9d: image; r10d, r11d eips */
     uint64_t slow, commit, seg_check;
 };
 

@@ -53,10 +53,10 @@ static void emit_spill(struct emit *e)
     BYTES(e, 0xfc); /* cld */
 }
 
-/* The reverse; DF is clear before. */
-static void emit_reload(struct emit *e)
+/* The reverse of pushfq and pop for flags in ecx: DF is clear before, eax and
+ * ecx are free. */
+static void emit_flags_from_ecx(struct emit *e)
 {
-    emit_load32(e, RCX, STATE(eflags_arith));
     BYTES(e, 0x89, 0xc8);           /* mov eax, ecx */
     BYTES(e, 0xc1, 0xe8, 11);       /* shr eax, 11: OF */
     BYTES(e, 0x83, 0xe0, 1);        /* and eax, 1 */
@@ -64,6 +64,13 @@ static void emit_reload(struct emit *e)
     BYTES(e, 0x0f, 0xba, 0xe1, 10); /* bt ecx, 10: DF */
     BYTES(e, 0x73, 1, 0xfd);        /* jnc over; std */
     BYTES(e, 0x04, 127, 0x9e);      /* add al, 127 (OF); sahf */
+}
+
+/* The reverse; DF is clear before. */
+static void emit_reload(struct emit *e)
+{
+    emit_load32(e, RCX, STATE(eflags_arith));
+    emit_flags_from_ecx(e);
     for (unsigned g = 0; g < 8; g++)
         emit_load32(e, host_of(g), gpr_ref(g));
 }
@@ -254,6 +261,64 @@ static uint64_t emit_slow(struct emit *e, callout_fn *fn, uint64_t after,
     return start;
 }
 
+static void emit_and32(struct emit *e, enum host_reg r, uint32_t mask)
+{
+    struct enc enc = {.opcode = 0x81, .reg = 4, .imm_len = 4};
+
+    for (unsigned i = 0; i < 4; i++)
+        enc.imm[i] = (uint8_t)(mask >> (8 * i));
+    emit_reg(e, &enc, r);
+}
+
+/* esp, IF (r8d) and the flags after a popf of r9d. */
+static void emit_popf_commit(struct emit *e)
+{
+    emit_store32(e, R8, STATE(eflags_if));
+    emit_lea32(e, HOST_ESP, host_ref(HOST_ESP, 4));
+    emit_mov_rr64(e, R8, RAX);
+    emit_mov_rr64(e, R14, RCX);
+    emit_mov_rr32(e, RCX, R9);
+    BYTES(e, 0xfc); /* cld */
+    emit_flags_from_ecx(e);
+    emit_mov_rr64(e, RAX, R8);
+    emit_mov_rr64(e, RCX, R14);
+}
+
+/* popf at CPL 0 of an image that was read already: r9d; r10d, r11d eips. The
+ * callout does what changes more than IF and the arithmetic flags; it needs
+ * none of those as they were. An interrupt that waits comes at once. */
+static uint64_t emit_popf(struct emit *e, const struct stubs *stubs)
+{
+    uint64_t start = emit_here(e);
+    const struct mem_ref line = STATE(intr_line);
+    uint8_t *other, *masked, *waits;
+
+    emit_mov_rr32(e, R8, R9);
+    emit_and32(e, R8, EFL_TF | EFL_IOPL | EFL_NT | EFL_AC | EFL_ID);
+    emit_load32(e, R14, STATE(eflags_sys));
+    emit_and32(e, R14, ~(EFL_VIF | EFL_VIP));
+    emit_reg(e, &(struct enc){.opcode = 0x39, .reg = R14}, R8); /* cmp */
+    other = emit_jcc_open(e, 5);
+    emit_mov_rr32(e, R8, R9);
+    emit_and32(e, R8, EFL_IF);
+    masked = emit_jcc_open(e, 4);
+    emit_mem(e, &(struct enc){.opcode = 0x83, .reg = 7, .imm_len = 1}, &line);
+    waits = emit_jcc_open(e, 5);
+    emit_close32(e, masked);
+    emit_popf_commit(e);
+    BYTES(e, 0xc3);
+    emit_close32(e, waits);
+    emit_store_imm32(e, 1, STATE(attention));
+    emit_popf_commit(e);
+    emit_lea64(e, RSP, host_ref(RSP, 8));
+    emit_mov_rr32(e, R8, R11);
+    emit_jmp(e, stubs->event);
+    emit_close32(e, other);
+    emit_mov_ri32(e, R8, ARG_MAKE(0, 4, 0));
+    emit_jmp(e, stubs->callout[CALLOUT_ID_popf]);
+    return start;
+}
+
 void stubs_emit(struct emit *e, struct stubs *stubs,
                 const struct runtime_calls *calls)
 {
@@ -287,6 +352,7 @@ void stubs_emit(struct emit *e, struct stubs *stubs,
         emit_mov_ri64(e, R14, (uint64_t)(uintptr_t)calls->callouts[i]);
         emit_jmp(e, common);
     }
+    stubs->popf = emit_popf(e, stubs);
     stubs->fault = emit_here(e);
     emit_lea64(e, RSP, host_ref(RSP, -8));
     emit_jmp(e, stubs->callout[CALLOUT_ID_host_fault]);

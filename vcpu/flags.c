@@ -93,7 +93,10 @@ enum callout_result callout_popf(struct vcpu *v, uint32_t arg, uint32_t lin)
     eflags_write(v, image, mask);
     v->eflags_sys &= ~EFL_RF;
     interrupts_recheck(v);
-    return v->mode_dirty ? dispatch_next(v) : CALLOUT_NEXT;
+    /* An interrupt that waits comes now, before the guest clears IF again. */
+    return v->mode_dirty || __atomic_load_n(&v->attention, __ATOMIC_ACQUIRE)
+               ? dispatch_next(v)
+               : CALLOUT_NEXT;
 }
 
 enum callout_result callout_hlt(struct vcpu *v, uint32_t arg, uint32_t lin)
