@@ -29,8 +29,8 @@ struct engine {
     /* Any thread, after it set vcpu->attention: makes run notice. NULL: it does
      * by itself. */
     void (*kick)(struct engine *engine);
-    /* vcpu thread, outside run: makes the registers in struct vcpu current.
-     * NULL: they always are. */
+    /* Makes the registers in struct vcpu current; on another thread than the
+     * vcpu's it does nothing. NULL: they always are. */
     void (*fetch)(struct engine *engine);
 };
 

@@ -386,6 +386,8 @@ void machine_destroy(struct machine *m)
 
 void machine_dump(const struct machine *m)
 {
+    if (m->engine && m->engine->fetch)
+        m->engine->fetch(m->engine);
     if (m->vcpu)
         vcpu_dump(m->vcpu);
 }
