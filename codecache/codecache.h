@@ -118,6 +118,17 @@ struct jump_entry {
     uint64_t host;
 };
 #define JUMP_CACHE_ENTRIES 65536u
+/* Processes that run the same program have the same addresses: where a context
+ * begins in the table depends on its identity (v->jump_salt). */
+#define JUMP_CACHE_SALTS 16u
+static inline uint32_t codecache_jump_salt(uint64_t context)
+{
+    return (uint32_t)(context >> 40) % JUMP_CACHE_SALTS * 4111u;
+}
+static inline uint32_t codecache_jump_index(uint32_t salt, uint32_t eip)
+{
+    return (salt + eip) % JUMP_CACHE_ENTRIES;
+}
 void codecache_jump_set(struct codecache *cc, uint64_t context, uint32_t eip,
                         const struct tu *tu);
 /* Forgets every entry. */

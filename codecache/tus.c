@@ -143,12 +143,17 @@ static void frame_remove(struct codecache *cc, struct tu *tu, unsigned which,
         cc->events.trace(cc->events.opaque, gfn, false);
 }
 
+/* In every context it may have been entered in. */
 static void jump_forget(struct codecache *cc, const struct tu *tu)
 {
-    struct jump_entry *e = &cc->jumps[tu->eip & (JUMP_CACHE_ENTRIES - 1)];
+    for (uint32_t salt = 0; salt < JUMP_CACHE_SALTS; salt++) {
+        uint64_t context = (uint64_t)salt << 40;
+        struct jump_entry *e = &cc->jumps[codecache_jump_index(
+            codecache_jump_salt(context), tu->eip)];
 
-    if (e->host == codecache_entry(cc, tu))
-        e->not_key = 0;
+        if (e->host == codecache_entry(cc, tu))
+            e->not_key = 0;
+    }
 }
 
 void codecache_kill(struct codecache *cc, struct tu *tu)
@@ -202,7 +207,8 @@ void codecache_invalidate(struct codecache *cc, gpa_t gpa, unsigned len)
 void codecache_jump_set(struct codecache *cc, uint64_t context, uint32_t eip,
                         const struct tu *tu)
 {
-    struct jump_entry *e = &cc->jumps[eip & (JUMP_CACHE_ENTRIES - 1)];
+    struct jump_entry *e =
+        &cc->jumps[codecache_jump_index(codecache_jump_salt(context), eip)];
 
     e->not_key = ~(context | eip);
     e->host = codecache_entry(cc, tu);
@@ -210,7 +216,7 @@ void codecache_jump_set(struct codecache *cc, uint64_t context, uint32_t eip,
 
 void codecache_forget_lookups(struct codecache *cc)
 {
-    if (cc->tu_count > JUMP_CACHE_ENTRIES / 8) {
+    if (cc->tu_count > JUMP_CACHE_ENTRIES / 8 / JUMP_CACHE_SALTS) {
         for (unsigned i = 0; i < 1u << HASH_BITS; i++)
             cc->hash[i] = 0;
         codecache_jump_clear(cc);
@@ -220,7 +226,7 @@ void codecache_forget_lookups(struct codecache *cc)
         const struct tu *tu = &cc->tus[i];
 
         cc->hash[hash_of(tu->gpa, tu->eip, tu->mode)] = 0;
-        cc->jumps[tu->eip & (JUMP_CACHE_ENTRIES - 1)].not_key = 0;
+        jump_forget(cc, tu);
     }
 }
 

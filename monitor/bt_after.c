@@ -90,6 +90,7 @@ static void bt_refresh(struct engine_bt *bt)
     if (context != v->context)
         bt->reset_stack = true;
     v->context = context;
+    v->jump_salt = codecache_jump_salt(context);
     bt->mode = mode;
 }
 
@@ -103,6 +104,7 @@ static void bt_switch(struct engine_bt *bt)
         return;
     bt->mode ^= TU_USER;
     bt->v->context = bt->pair[user];
+    bt->v->jump_salt = codecache_jump_salt(bt->pair[user]);
     bt->reset_stack = true;
     mmu_set_cpl(bt->mmu, user);
 }

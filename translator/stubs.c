@@ -150,7 +150,9 @@ static void emit_dispatch(struct emit *e, uint64_t miss)
     struct mem_ref entry = {false, R11, R9, 3, 0};
     uint8_t *hit;
 
-    emit_movzx16(e, R9, R8);
+    emit_load32(e, R9, STATE(jump_salt));
+    emit_lea32(e, R9, (struct mem_ref){false, R9, R8, 0, 0});
+    emit_movzx16(e, R9, R9);
     emit_lea64(e, R9, (struct mem_ref){false, R9, R9, 0, 0}); /* * 2 */
     emit_load64(e, R10, STATE(context));
     emit_lea64(e, R10, (struct mem_ref){false, R10, R8, 0, 0});

@@ -284,6 +284,7 @@ struct vcpu {
     uint64_t jump_cache;   /* hva of the jump cache */
     uint64_t host_stack;   /* base of the private host stack in TC */
     uint64_t window;       /* hva of the window for the current CPL */
+    uint32_t jump_salt;    /* where the context begins in the jump cache */
     uint32_t cr0, cr2, cr3, cr4;
     uint64_t seg_base[6]; /* copies of seg[].base, zero-extended */
     /* Where generated code finds seg_base[s], or an address that faults if

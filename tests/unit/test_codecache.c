@@ -444,7 +444,8 @@ static uint64_t jump_to(uint64_t context, uint32_t eip)
 {
     const struct jump_entry *table =
         (const struct jump_entry *)(uintptr_t)codecache_jump_cache(cc);
-    const struct jump_entry *e = &table[eip & (JUMP_CACHE_ENTRIES - 1)];
+    const struct jump_entry *e =
+        &table[codecache_jump_index(codecache_jump_salt(context), eip)];
 
     return e->not_key == ~(context | eip) ? e->host : 0;
 }
@@ -462,6 +463,30 @@ START_TEST(the_jump_cache_goes_by_context_and_eip)
     ck_assert_uint_eq(jump_to(context, eip ^ JUMP_CACHE_ENTRIES), 0);
     codecache_jump_set(cc, other, eip, a);
     ck_assert_uint_eq(jump_to(other, eip), codecache_entry(cc, a));
+}
+END_TEST
+
+/* Two processes of one program, and units that they share. */
+START_TEST(identities_have_the_same_addresses_side_by_side)
+{
+    struct tu *a = make(0x1000, 4, 1), *b = make(0x1100, 4, 2);
+
+    for (uint64_t identity = 1; identity <= JUMP_CACHE_SALTS; identity++) {
+        codecache_jump_set(cc, identity << 40, a->eip, a);
+        codecache_jump_set(cc, identity << 40, b->eip, b);
+    }
+    for (uint64_t identity = 1; identity <= JUMP_CACHE_SALTS; identity++) {
+        ck_assert_uint_ne(jump_to(identity << 40, a->eip), 0);
+        ck_assert_uint_ne(jump_to(identity << 40, b->eip), 0);
+    }
+    codecache_kill(cc, a);
+    for (uint64_t identity = 1; identity <= JUMP_CACHE_SALTS; identity++) {
+        ck_assert_uint_eq(jump_to(identity << 40, a->eip), 0);
+        ck_assert_uint_ne(jump_to(identity << 40, b->eip), 0);
+    }
+    codecache_flush(cc);
+    for (uint64_t identity = 1; identity <= JUMP_CACHE_SALTS; identity++)
+        ck_assert_uint_eq(jump_to(identity << 40, b->eip), 0);
 }
 END_TEST
 
@@ -627,6 +652,7 @@ static Suite *suite(void)
     tcase_add_test(tc, frames_are_traced_from_the_first_unit_to_the_last);
     tcase_add_test(tc, a_flush_ends_every_trace);
     tcase_add_test(tc, the_jump_cache_goes_by_context_and_eip);
+    tcase_add_test(tc, identities_have_the_same_addresses_side_by_side);
     tcase_add_test(tc, nothing_of_the_jump_cache_outlives_its_unit);
     tcase_add_test(tc, it_does_what_a_simple_model_says);
     suite_add_tcase(s, tc);
