@@ -189,6 +189,27 @@ static void reset_host_stack(struct engine_bt *bt, greg_t *regs, bool in_stub)
     regs[REG_RSP] = (greg_t)(uintptr_t)top;
 }
 
+/* A paired call (e8 rel32) on a full stack goes on without its return address,
+ * past a poll: calls have none of their own (invariant P6). */
+static void call_unpaired(struct engine_bt *bt, greg_t *regs, uint64_t pc)
+{
+    const uint8_t *call = (const uint8_t *)(uintptr_t)pc;
+    const struct tu *tu;
+    uint64_t to;
+    int32_t rel;
+
+    memcpy(&rel, call + 1, 4);
+    to = pc + 5 + (uint64_t)(int64_t)rel;
+    tu = codecache_find_pc(bt->cc, to);
+    if (*call != 0xe8 || !tu) /* calls of stubs come back */
+        return;
+    regs[REG_RIP] = (greg_t)to; /* an exit, which asks the run loop */
+    if (to == codecache_entry(bt->cc, tu)) {
+        regs[REG_R8] = tu->eip;
+        regs[REG_RIP] = (greg_t)bt->stubs->dispatch_poll;
+    }
+}
+
 static bool find_place(struct engine_bt *bt, uint64_t pc, greg_t *regs,
                        struct place *p)
 {
@@ -218,7 +239,11 @@ static bool handle(struct engine_bt *bt, greg_t *regs, uint64_t address)
         return false;
     stat_inc(HOST_SIGNALS);
     if (regs[REG_TRAPNO] == TRAP_PF && guard) {
-        reset_host_stack(bt, regs, !codecache_find_pc(bt->cc, pc));
+        bool in_stub = !codecache_find_pc(bt->cc, pc);
+
+        reset_host_stack(bt, regs, in_stub);
+        if (!in_stub)
+            call_unpaired(bt, regs, pc);
         return true;
     }
     if (!find_place(bt, pc, regs, &p))

@@ -87,8 +87,9 @@ static bool paired(const struct context *c)
 }
 
 /* Every cycle of the guest's control flow has one of these in it (invariant
- * P6). One that goes forward only must go on by returns. A paired return goes
- * forward from its call, and others poll on their way (stubs, ret_miss). */
+ * P6), or consists of calls and returns and what goes forward. A paired return
+ * goes forward from its call, others poll on their way (stubs, ret_miss); and
+ * calls without returns fill the host stack, which polls (host_fault.c). */
 bool insn_needs_poll(const struct context *c, const struct insn *insn)
 {
     switch (insn->rule->class) {
@@ -96,9 +97,10 @@ bool insn_needs_poll(const struct context *c, const struct insn *insn)
     case CLASS_LOOP:
         return target_of(insn) <= insn->eip;
     case CLASS_JMP:
-    case CLASS_CALL:
         return !is_relative(insn) || is_far(insn) ||
                target_of(insn) <= insn->eip;
+    case CLASS_CALL:
+        return !is_relative(insn) || is_far(insn) || !paired(c);
     case CLASS_RET:
         return is_far(insn) || !paired(c);
     default:

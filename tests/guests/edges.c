@@ -141,6 +141,15 @@ static void tight_loops(void)
     c.esp = SNIPPET_STACK_TOP;
     check_eq("a_loop_of_push_and_ret", run(&c, SNIPPET("1: pushl $1b\n ret")),
              VEC_IRQ0);
+    c.eflags = F_ONE | F_IF;
+    c.ebx = SNIPPET_STACK_TOP;
+    check_eq("a_loop_of_calls_that_never_return",
+             run(&c, SNIPPET("1: movl %ebx, %esp\n call 1b")), VEC_IRQ0);
+    c.eflags = F_ONE | F_IF;
+    check_eq("and_of_two_that_call_each_other",
+             run(&c, SNIPPET("1: movl %ebx, %esp\n call 2f\n hlt\n"
+                             "2: call 1b")),
+             VEC_IRQ0);
     __asm__ volatile("cli");
 }
 
