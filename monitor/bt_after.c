@@ -27,6 +27,18 @@ static void set_gs_base(struct engine_bt *bt, uint64_t base)
                      : "rcx", "r11", "memory");
 }
 
+void bt_forget_stacks(struct engine_bt *bt)
+{
+    bt->reset_stack = true;
+    bt->user_rsp = 0;
+}
+
+void bt_select_stack(struct engine_bt *bt, bool user)
+{
+    bt->stack = bt->stacks + (user ? STACK_SPAN : 0);
+    bt->v->host_stack = (uint64_t)(uintptr_t)bt->stack + STACK_SPAN - 64;
+}
+
 void bt_load_window(struct engine_bt *bt)
 {
     if (bt->loaded_window == bt->v->window)
@@ -49,7 +61,7 @@ static uint32_t code_identity(struct engine_bt *bt, uint32_t epoch)
         slot->limit != cs->limit || !slot->id) {
         if (++bt->last_segment_id == SEGMENT_IDS) {
             codecache_flush(bt->cc); /* identities start again */
-            bt->reset_stack = true;
+            bt_forget_stacks(bt);
             for (unsigned i = 0; i < CODE_SEGMENTS; i++)
                 bt->code_segments[i].id = 0;
             bt->last_segment_id = 1;
@@ -88,47 +100,66 @@ static void bt_refresh(struct engine_bt *bt)
     v->tsc_disabled = v->cr4 & CR4_TSD;
     mmu_set_cpl(bt->mmu, user);
     if (context != v->context)
-        bt->reset_stack = true;
+        bt_forget_stacks(bt);
+    bt_select_stack(bt, user);
     v->context = context;
     v->jump_salt = codecache_jump_salt(context);
     bt->mode = mode;
 }
 
-/* Only the privilege is another one. */
-static void bt_switch(struct engine_bt *bt)
+/* Only the privilege is another one. rsp: of the private stack in use; returns
+ * that of the other one. */
+static uint64_t bt_switch(struct engine_bt *bt, uint64_t rsp)
 {
-    bool user = bt->v->cpl == 3;
+    struct vcpu *v = bt->v;
+    bool user = v->cpl == 3;
 
-    bt->v->switched = false;
+    v->switched = false;
     if (user == (bool)(bt->mode & TU_USER))
-        return;
+        return rsp;
+    if (!user) {
+        bt->user_rsp = bt->reset_stack ? 0 : rsp;
+        bt->user_context = v->context;
+    }
+    bt->reset_stack = false;
     bt->mode ^= TU_USER;
-    bt->v->context = bt->pair[user];
-    bt->v->jump_salt = codecache_jump_salt(bt->pair[user]);
-    bt->reset_stack = true;
+    v->context = bt->pair[user];
+    v->jump_salt = codecache_jump_salt(v->context);
+    bt_select_stack(bt, user);
     mmu_set_cpl(bt->mmu, user);
+    if (user && bt->user_rsp && bt->user_context == v->context)
+        return bt->user_rsp;
+    return v->host_stack;
 }
 
 void bt_in_line(struct engine_bt *bt)
 {
+    uint64_t *rsp = &bt->v->scratch[SCRATCH_TC_RSP];
+
     if (bt->v->mode_dirty)
         bt_refresh(bt);
     else if (bt->v->switched)
-        bt_switch(bt);
+        *rsp = bt_switch(bt, *rsp);
 }
 
 uint64_t bt_after(struct vcpu *v, uint64_t rsp, unsigned result)
 {
     struct engine_bt *bt = bt_of(v);
+    uint64_t before = rsp;
 
     stat_inc(CALLOUTS);
     if (bt->mode & TU_STEP)
         bt->step_due = true;
-    bt_in_line(bt);
+    if (UNLIKELY(v->mode_dirty))
+        bt_refresh(bt);
+    else if (v->switched)
+        rsp = bt_switch(bt, rsp);
     /* TU_STEP units are entered by the run loop only: it keeps the books */
     if (result == CALLOUT_EXIT || v->events || (bt->mode & TU_STEP) ||
-        bt->step_due || __atomic_load_n(&v->attention, __ATOMIC_RELAXED))
+        bt->step_due || __atomic_load_n(&v->attention, __ATOMIC_RELAXED)) {
+        bt->reset_stack |= rsp != before; /* it leaves with the old one */
         return 0;
+    }
     bt_load_window(bt);
     if (!bt->reset_stack)
         return rsp;

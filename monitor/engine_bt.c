@@ -42,7 +42,7 @@ void engine_bt_exec_mapping_changed(void *opaque, bool user)
 
     if (!user)
         codecache_unlink_cross_page(bt->cc);
-    bt->reset_stack = true;
+    bt_forget_stacks(bt);
     bt->v->mode_dirty = true;
 }
 
@@ -54,7 +54,7 @@ void engine_bt_identities_restart(void *opaque)
     codecache_unlink_cross_page(bt->cc);
     for (unsigned i = 0; i < ARRAY_SIZE(bt->code_segments); i++)
         bt->code_segments[i].id = 0;
-    bt->reset_stack = true;
+    bt_forget_stacks(bt);
     bt->v->mode_dirty = true;
 }
 
@@ -120,7 +120,7 @@ static void flush(struct engine_bt *bt)
 {
     bt_fpu_forget_code(bt);
     codecache_flush(bt->cc);
-    bt->reset_stack = true;
+    bt_forget_stacks(bt);
     bt->tus_since_flush = 0;
 }
 
@@ -358,8 +358,8 @@ static void destroy(struct engine *engine)
         translator_destroy(bt->translator);
     if (bt->cc)
         codecache_destroy(bt->cc);
-    if (bt->stack)
-        munmap(bt->stack, STACK_BYTES + PAGE_SIZE);
+    if (bt->stacks)
+        munmap(bt->stacks, 2 * STACK_SPAN);
     bt->v->engine = NULL;
     free(bt);
 }
@@ -387,25 +387,25 @@ static bool host_has_fsgsbase(const struct bt_options *options)
            (getauxval(AT_HWCAP2) & AT_HWCAP2_FSGSBASE);
 }
 
-static bool make_stack(struct engine_bt *bt)
+static bool make_stacks(struct engine_bt *bt)
 {
-    bt->stack = mmap(NULL, STACK_BYTES + PAGE_SIZE, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (bt->stack == MAP_FAILED) {
-        bt->stack = NULL;
+    bt->stacks = mmap(NULL, 2 * STACK_SPAN, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (bt->stacks == MAP_FAILED) {
+        bt->stacks = NULL;
         return false;
     }
-    return mprotect(bt->stack, PAGE_SIZE, PROT_NONE) == 0;
+    return mprotect(bt->stacks, PAGE_SIZE, PROT_NONE) == 0 &&
+           mprotect(bt->stacks + STACK_SPAN, PAGE_SIZE, PROT_NONE) == 0;
 }
 
 /* The top slot returns to the stub for returns nobody paired. */
-static void prime_stack(struct engine_bt *bt)
+static void prime_stacks(struct engine_bt *bt)
 {
-    uint64_t *top =
-        (uint64_t *)(void *)(bt->stack + PAGE_SIZE + STACK_BYTES - 64);
-
-    *top = bt->stubs->ret_miss;
-    bt->v->host_stack = (uint64_t)(uintptr_t)top;
+    for (unsigned user = 0; user < 2; user++) {
+        bt_select_stack(bt, user);
+        *(uint64_t *)(uintptr_t)bt->v->host_stack = bt->stubs->ret_miss;
+    }
 }
 
 static bool make_parts(struct engine_bt *bt)
@@ -430,7 +430,7 @@ static bool make_parts(struct engine_bt *bt)
     bt->cc =
         codecache_create(size < TC_MIN ? TC_MIN : size,
                          (gfn_t)(mmu_ram_size(bt->mmu) >> PAGE_SHIFT), &events);
-    if (!bt->cc || !make_stack(bt))
+    if (!bt->cc || !make_stacks(bt))
         return false;
     bt->translator =
         translator_create(bt->v, bt->mmu, bt->cc, &options, &calls);
@@ -466,7 +466,7 @@ struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
     }
     bt->stubs = translator_stubs(bt->translator);
     vcpu->jump_cache = codecache_jump_cache(bt->cc);
-    prime_stack(bt);
+    prime_stacks(bt);
     error = host_fault_install(bt);
     if (error) {
         snprintf(why, why_size, "cannot handle host faults: %s",

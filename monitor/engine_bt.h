@@ -37,16 +37,26 @@ struct engine_bt {
     } code_segments[CODE_SEGMENTS];
     uint32_t last_segment_id;
 
-    uint8_t *stack; /* guard page, then STACK_BYTES */
+    /* Private host stacks of kernel and user code, each a guard page and
+     * STACK_BYTES; stack is the one in use. Kernel code begins with an empty
+     * one; that of user code waits at user_rsp (0: forgotten) and is good for
+     * user_context alone. */
+    uint8_t *stacks, *stack;
+    uint64_t user_rsp, user_context;
     unsigned tus_since_flush;
     struct site_faults *faults; /* host_fault.c: faults per site */
 };
 
 #define STACK_BYTES 0x10000
+#define STACK_SPAN  (PAGE_SIZE + STACK_BYTES)
 
 /* Brings mode, context and window in line after v->mode_dirty or
  * v->switched. */
 void bt_in_line(struct engine_bt *bt);
+/* What the private stacks hold leads nowhere any more. */
+void bt_forget_stacks(struct engine_bt *bt);
+/* Sets v->host_stack: the one of this privilege is in use. */
+void bt_select_stack(struct engine_bt *bt, bool user);
 /* Loads the window's base into gs if it is not there. */
 void bt_load_window(struct engine_bt *bt);
 /* struct runtime_calls.after */
