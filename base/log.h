@@ -79,6 +79,7 @@ void log_list(void);
     X(HIDDEN_FAULTS, "hidden-faults", "faults the guest does not see")       \
     X(TRUE_FAULTS, "true-faults", "page faults delivered to the guest")      \
     X(GUILTY_SITES, "guilty-sites", "sites moved to the soft-TLB form")      \
+    X(CALMED_SITES, "calmed-sites", "sites moved back to the window form")   \
     X(SOFT_FILLS, "soft-fills", "soft-TLB entries filled")                   \
     X(SOFT_SLOW, "soft-slow", "soft-TLB slow sides taken")                   \
     X(WINDOW_FILLS, "window-fills", "mappings made in windows")              \

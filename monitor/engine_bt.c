@@ -22,6 +22,9 @@
 #define TC_SMALL           (1u << 20)
 #define INSN_MAX_SMALL     8
 #define AT_HWCAP2_FSGSBASE 2
+/* A fault and a mapping cost as much as this many checked accesses do more
+ * than those by the window. */
+#define CALM_DEFAULT 4096
 
 typedef unsigned enter_fn(struct vcpu *v, uint64_t pc, uint64_t rsp);
 
@@ -112,6 +115,7 @@ static void fill_calls(struct runtime_calls *calls)
 #define X(name) calls->callouts[CALLOUT_ID_##name] = guarded_##name;
     GUARDED_CALLOUTS(X)
 #undef X
+    calls->callouts[CALLOUT_ID_slow_access] = bt_slow_access;
 }
 
 /* --- the run loop -------------------------------------------------------- */
@@ -354,6 +358,7 @@ static void destroy(struct engine *engine)
     struct engine_bt *bt = (struct engine_bt *)engine;
 
     host_fault_remove(bt);
+    bt_sites_destroy(bt);
     if (bt->translator)
         translator_destroy(bt->translator);
     if (bt->cc)
@@ -420,6 +425,9 @@ static bool make_parts(struct engine_bt *bt)
         .checked_all = bt->options.checked_all,
         .bmi2 = host_has_bmi2(&bt->options),
         .rdtscp = host_has_rdtscp(),
+        .calm = bt->options.no_calm ? 0
+                : bt->options.calm  ? bt->options.calm
+                                    : CALM_DEFAULT,
     };
     size_t size = bt->options.tc_size ? bt->options.tc_size : TC_DEFAULT;
 
@@ -467,7 +475,7 @@ struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
     bt->stubs = translator_stubs(bt->translator);
     vcpu->jump_cache = codecache_jump_cache(bt->cc);
     prime_stacks(bt);
-    error = host_fault_install(bt);
+    error = bt_sites_create(bt) ? host_fault_install(bt) : -ENOMEM;
     if (error) {
         snprintf(why, why_size, "cannot handle host faults: %s",
                  strerror(-error));

@@ -44,7 +44,7 @@ struct engine_bt {
     uint8_t *stacks, *stack;
     uint64_t user_rsp, user_context;
     unsigned tus_since_flush;
-    struct site_faults *faults; /* host_fault.c: faults per site */
+    struct site_faults *faults; /* bt_sites.c: faults per site */
 };
 
 #define STACK_BYTES 0x10000
@@ -59,6 +59,8 @@ void bt_forget_stacks(struct engine_bt *bt);
 void bt_select_stack(struct engine_bt *bt, bool user);
 /* Loads the window's base into gs if it is not there. */
 void bt_load_window(struct engine_bt *bt);
+/* slow_access of the translator, for sites that may calm down. */
+enum callout_result bt_slow_access(struct vcpu *v, uint32_t arg, uint32_t lin);
 /* struct runtime_calls.after */
 uint64_t bt_after(struct vcpu *v, uint64_t rsp, unsigned result);
 
@@ -67,6 +69,12 @@ static inline struct engine_bt *bt_of(struct vcpu *v)
 {
     return v->engine;
 }
+
+/* --- bt_sites.c ---------------------------------------------------------- */
+bool bt_sites_create(struct engine_bt *bt);
+void bt_sites_destroy(struct engine_bt *bt);
+/* Counts a fault of the site at gpa; true if it should turn guilty. */
+bool bt_sites_count(struct engine_bt *bt, gpa_t gpa);
 
 /* Code addresses go: the x87 instruction pointer in v->fpu becomes a guest one.
  * The FPU state must not be in the host's registers. */

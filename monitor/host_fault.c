@@ -25,18 +25,8 @@
 #define ALT_STACK_BYTES  0x20000
 #define WINDOW_BYTES     (1ull << 32)
 #define WINDOW_GUARD     0x10000u
-#define SITE_SLOTS       4096u
 #define GUEST_FRAMES_MAX 32
 #define OPCODE_STI       0xfb
-/* A fault and a mapping cost as much as some hundred checked accesses. */
-#define SITE_FAULTS_MAX 6
-
-struct site_faults {
-    struct {
-        uint32_t gpa;
-        uint32_t count;
-    } slots[SITE_SLOTS];
-};
 
 static struct engine_bt *active;
 static uint64_t fault_pc; /* of the host fault nobody could explain */
@@ -60,18 +50,6 @@ struct place {
     greg_t *regs;
     unsigned swap; /* host register + 1 that holds r8's value here */
 };
-
-/* Counts a hidden fault of a site; true if it should turn guilty. */
-static bool count_site(struct engine_bt *bt, gpa_t gpa)
-{
-    unsigned i = (unsigned)(gpa * 2654435761u >> 8) % SITE_SLOTS;
-
-    if (bt->faults->slots[i].gpa != (uint32_t)gpa) {
-        bt->faults->slots[i].gpa = (uint32_t)gpa;
-        bt->faults->slots[i].count = 0;
-    }
-    return ++bt->faults->slots[i].count >= SITE_FAULTS_MAX;
-}
 
 /* Guest state goes back to its registers before the instruction is left. */
 static void undo_swap(const struct place *p)
@@ -107,14 +85,21 @@ static bool in_shadow(struct engine_bt *bt, const struct place *p)
     return before && *before == OPCODE_STI;
 }
 
-/* The site is translated anew, in another form; the instruction restarts. */
-static void retranslate(struct engine_bt *bt, const struct place *p,
-                        enum guilt guilt)
+/* The site will be translated anew, in another form. */
+static void accuse(struct engine_bt *bt, const struct place *p,
+                   enum guilt guilt)
 {
     translator_accuse(bt->translator, p->gpa, guilt);
     log_event(MMU, "guilty eip=%08x gpa=%08llx form=%u", p->eip,
               (unsigned long long)p->gpa, guilt);
     codecache_kill(bt->cc, p->tu);
+}
+
+/* And the instruction restarts. */
+static void retranslate(struct engine_bt *bt, const struct place *p,
+                        enum guilt guilt)
+{
+    accuse(bt, p, guilt);
     undo_swap(p);
     p->regs[REG_R8] = p->eip;
     p->regs[REG_RIP] = (greg_t)bt->stubs->dispatch;
@@ -135,11 +120,13 @@ static void page_fault(struct engine_bt *bt, const struct place *p, gva_t gva)
     case MMU_FILLED:
         stat_inc(HIDDEN_FAULTS);
         bt_load_window(bt);
-        if (count_site(bt, p->gpa))
-            retranslate(bt, p, GUILT_CHECKED);
+        if (bt_sites_count(bt, p->gpa))
+            retranslate(bt, p, GUILT_FAULTS);
         break;
     case MMU_GUEST_FAULT:
         stat_inc(TRUE_FAULTS);
+        if (bt_sites_count(bt, p->gpa))
+            accuse(bt, p, GUILT_FAULTS);
         deliver(bt, p);
         break;
     case MMU_SLOW_ONLY:
@@ -252,6 +239,11 @@ static bool handle(struct engine_bt *bt, greg_t *regs, uint64_t address)
         return handle_page_fault(bt, &p, address);
     switch (regs[REG_TRAPNO]) {
     case TRAP_DE:
+        if (!translator_is_guilty(bt->translator, p.gpa, GUILT_DIVIDE) &&
+            bt_sites_count(bt, p.gpa))
+            accuse(bt, &p, GUILT_DIVIDE);
+        bt->v->fault = (struct guest_fault){.vector = VEC_DE};
+        break;
     case TRAP_UD:
     case TRAP_MF:
     case TRAP_XM:
@@ -342,10 +334,9 @@ int host_fault_install(struct engine_bt *bt)
                                .sa_flags = SA_SIGINFO | SA_ONSTACK};
     stack_t stack = {.ss_size = ALT_STACK_BYTES};
 
-    bt->faults = calloc(1, sizeof(*bt->faults));
     alt_stack = mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!bt->faults || alt_stack == MAP_FAILED)
+    if (alt_stack == MAP_FAILED)
         return -ENOMEM;
     stack.ss_sp = alt_stack;
     if (sigaltstack(&stack, NULL) != 0)
@@ -372,6 +363,4 @@ void host_fault_remove(struct engine_bt *bt)
         munmap(alt_stack, ALT_STACK_BYTES);
         alt_stack = NULL;
     }
-    free(bt->faults);
-    bt->faults = NULL;
 }

@@ -30,7 +30,10 @@ struct bt_options {
     bool checked_all;      /* soft-TLB form everywhere, no windows */
     unsigned window_drop;  /* drop windows every N fills; 0 off */
     unsigned max_mappings; /* 0: from the host */
-    uint32_t host_hide;    /* enum host_feature bits hidden by host=-... */
+    unsigned site_faults;  /* faults that make a site guilty; 0 default */
+    unsigned calm; /* checked executions that make it innocent; 0 default */
+    bool no_calm;  /* it never is again */
+    uint32_t host_hide; /* enum host_feature bits hidden by host=-... */
 };
 enum host_feature {
     HOST_BMI2 = 1,

@@ -87,6 +87,17 @@ static bool set_max_mappings(struct bt_options *bt, const char *value)
     return set_unsigned(&bt->max_mappings, value, 64, 1u << 30);
 }
 
+static bool set_site_faults(struct bt_options *bt, const char *value)
+{
+    return set_unsigned(&bt->site_faults, value, 1, 1u << 30);
+}
+
+static bool set_calm(struct bt_options *bt, const char *value)
+{
+    bt->no_calm = strcmp(value, "off") == 0;
+    return bt->no_calm || set_unsigned(&bt->calm, value, 1, 1u << 30);
+}
+
 static bool set_host(struct bt_options *bt, const char *value)
 {
     static const struct {
@@ -129,6 +140,9 @@ static const struct bt_property bt_properties[] = {
     {"window-drop", "N", "drop all windows every N fills; 0: never",
      set_window_drop},
     {"max-mappings", "N", "host mappings at most", set_max_mappings},
+    {"site-faults", "N", "faults that move a site to the soft TLB",
+     set_site_faults},
+    {"calm", "N|off", "soft-TLB accesses that move it back", set_calm},
     {"host", "-FEATURE...", "do without bmi2, fsgsbase, avx, userfaultfd, erms",
      set_host},
 };

@@ -171,6 +171,43 @@ void *mmu_slow_access(struct mmu *mmu, gva_t gva, unsigned len,
     return bounce;
 }
 
+/* One page. What a checked access comes back to is worth mapping: its next
+ * slow side is saved, and the window has it when the site calms down. */
+static enum mmu_window window_outcome(struct mmu *mmu, gva_t gva,
+                                      enum mem_flags flags)
+{
+    struct view *view = space_view(mmu, flags);
+    struct walk w;
+
+    if (window_has(view, gva, flags))
+        return WINDOW_SERVES;
+    if (!walk_peek(mmu, gva, flags, &w))
+        return WINDOW_FAULTS;
+    if (!gpa_is_ram(mmu, w.gpa) ||
+        ((flags & MEM_WRITE) && trace_on(mmu, w.gpa)))
+        return WINDOW_CANNOT;
+    if (!page_set_has(&view->seen, gva >> PAGE_SHIFT)) {
+        page_set_add(&view->seen, gva >> PAGE_SHIFT);
+        return WINDOW_FAULTS;
+    }
+    if (!window_fill(mmu, view, gva, flags, &w))
+        window_settle(mmu);
+    window_select(mmu);
+    return WINDOW_SERVES;
+}
+
+enum mmu_window mmu_slow_window(struct mmu *mmu, gva_t gva, unsigned len,
+                                enum mem_flags flags)
+{
+    gva_t last = gva + len - 1;
+    enum mmu_window outcome = window_outcome(mmu, gva, flags), second;
+
+    if (!((gva ^ last) & PAGE_MASK))
+        return outcome;
+    second = window_outcome(mmu, last, flags);
+    return second > outcome ? second : outcome;
+}
+
 void mmu_slow_commit(struct mmu *mmu)
 {
     unsigned parts = mmu->pending.parts;

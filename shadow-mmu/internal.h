@@ -107,6 +107,8 @@ struct view {
 
     struct page_set exec;   /* fetched since the epoch began */
     struct page_set mapped; /* present in the window */
+    /* Seen by checked accesses that would have mapped them in the window. */
+    struct page_set seen;
 };
 
 struct mmu {
@@ -265,6 +267,7 @@ static inline void page_set_remove(struct page_set *s, unsigned page)
     if (!s->words[page / 64])
         s->summary[page / 4096] &= ~(1ull << (page / 64 & 63));
 }
+void page_set_remove_range(struct page_set *s, unsigned first, unsigned end);
 /* The first member in [page, end), or end. */
 unsigned page_set_next(const struct page_set *s, unsigned page, unsigned end);
 void page_set_clear(struct page_set *s);

@@ -88,6 +88,15 @@ void mmu_flush(struct mmu *mmu);
  * plain store adds MEM_NO_READ, so that I/O space is not read first. */
 void *mmu_slow_access(struct mmu *mmu, gva_t gva, unsigned len,
                       enum mem_flags flags);
+/* What the window would have done for that access, had its site not been
+ * checked. */
+enum mmu_window {
+    WINDOW_SERVES, /* the pages are mapped, or should be by now: are mapped */
+    WINDOW_FAULTS, /* a host fault */
+    WINDOW_CANNOT, /* I/O space or a traced frame */
+};
+enum mmu_window mmu_slow_window(struct mmu *mmu, gva_t gva, unsigned len,
+                                enum mem_flags flags);
 /* Completes the last mmu_slow_access with MEM_WRITE: writes the bounce buffer
  * back, reports traced writes. */
 void mmu_slow_commit(struct mmu *mmu);

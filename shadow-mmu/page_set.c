@@ -31,6 +31,13 @@ unsigned page_set_next(const struct page_set *s, unsigned page, unsigned end)
     return end;
 }
 
+void page_set_remove_range(struct page_set *s, unsigned first, unsigned end)
+{
+    for (unsigned page = page_set_next(s, first, end); page < end;
+         page = page_set_next(s, page + 1, end))
+        page_set_remove(s, page);
+}
+
 void page_set_clear(struct page_set *s)
 {
     for (unsigned i = 0; i < LINEAR_PAGES / 4096; i++) {

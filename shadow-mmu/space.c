@@ -89,6 +89,7 @@ void space_drop(struct mmu *mmu, struct view *view, unsigned first,
 {
     if (view->window)
         window_drop(mmu, view, first, end);
+    page_set_remove_range(&view->seen, first, end);
     if (page_set_next(&view->exec, first, end) < end)
         exec_changed(mmu, view);
 }
@@ -125,6 +126,7 @@ void space_drop_all(struct mmu *mmu, struct view *view)
     }
     if (view->window)
         window_empty(mmu, view);
+    page_set_clear(&view->seen);
     if (page_set_next(&view->exec, 0, LINEAR_PAGES) < LINEAR_PAGES)
         exec_changed(mmu, view);
 }
@@ -424,6 +426,8 @@ bool space_select(struct mmu *mmu)
     hit = view != NULL;
     if (view != mmu->current)
         mmu->v->mode_dirty = true;
+    else /* the guest flushes, it does not switch */
+        page_set_clear(&view->seen);
     if (view) {
         mmu->current = view;
         space_verify(mmu, view, true);

@@ -117,6 +117,34 @@ static struct cold *cold_new(struct context *c, enum cold_kind kind)
     return cold;
 }
 
+static gpa_t insn_gpa(const struct context *c)
+{
+    return c->gpa + (c->insns[c->current].eip - c->eip);
+}
+
+/* May the current instruction's site go back to the window form? */
+static bool counts_down(const struct context *c)
+{
+    return c->t->options.calm && !c->t->options.checked_all &&
+           !(c->mode & TU_STEP) && (c->guilt & GUILT_FAULTS) &&
+           !(c->guilt & GUILT_CHECKED);
+}
+
+/* One execution of a site less; returns the open jump of the last one. Uses r10
+ * and ecx, which r14 keeps. */
+static uint8_t *emit_countdown(struct context *c, unsigned site)
+{
+    struct emit *e = &c->e;
+    uint32_t *countdown = guilt_countdown(c->t->guilt, site);
+
+    guilt_rearm(c->t->guilt, site, c->t->options.calm, false);
+    emit_mov_ri64(e, R10, (uint64_t)(uintptr_t)countdown);
+    emit_load32(e, RCX, host_ref(R10, 0));
+    emit_lea32(e, RCX, host_ref(RCX, -1));
+    emit_store32(e, RCX, host_ref(R10, 0));
+    return emit_jecxz_open(e);
+}
+
 /* r8d linear -> [r8 + r9] host. */
 static struct mem_ref emit_lookup(struct context *c, unsigned len,
                                   enum mem_flags flags)
@@ -126,17 +154,25 @@ static struct mem_ref emit_lookup(struct context *c, unsigned len,
     int32_t table = (int32_t)(offsetof(struct vcpu, tlb) +
                               mode * sizeof(((struct vcpu *)0)->tlb[0]));
     struct mem_ref entry = {false, HOST_STATE, R9, 3, table};
-    uint8_t *hit;
+    bool counts = counts_down(c);
+    uint8_t *hit, *calm = NULL;
+    unsigned site = 0;
 
+    emit_mov_rr64(e, R14, RCX);
+    if (counts) {
+        site = guilt_number(c->t->guilt, insn_gpa(c));
+        calm = emit_countdown(c, site);
+    }
     emit_page_numbers(c, len);
     emit_not32(e, R10);
     emit_movzx8(e, R9, R9);
     emit_lea32(e, R9, (struct mem_ref){false, R9, R9, 0, 0});
-    emit_mov_rr64(e, R14, RCX);
     entry.disp += flags & MEM_WRITE ? 4 : 0;
     emit_load32(e, RCX, entry);
     emit_lea32(e, RCX, (struct mem_ref){false, RCX, R10, 0, 1});
     hit = emit_jecxz_open(e);
+    if (counts)
+        emit_close8(e, calm);
     emit_mov_rr64(e, RCX, R14);
     c->open = cold_new(c, COLD_SLOW_ACCESS);
     c->open->jump = emit_jmp_open(e);
@@ -146,6 +182,9 @@ static struct mem_ref emit_lookup(struct context *c, unsigned len,
     emit_load64(e, R9, entry);
     c->open->arg = len | (uint32_t)flags << 16 |
                    (mode == TLB_USER ? (uint32_t)MEM_USER << 16 : 0);
+    if (counts)
+        c->open->arg |= SLOW_SITE;
+    c->open->site = site;
     c->open->commit = (flags & MEM_WRITE) != 0;
     c->open->body = e->p;
     return (struct mem_ref){false, HOST_ADDR, HOST_ADD, 0, 0};
@@ -244,6 +283,16 @@ static void cold_access(struct context *c, const struct cold *cold)
     const struct insn *insn = &c->insns[cold->insn];
 
     side_mark(c, cold->insn, 0);
+    if (cold->arg & SLOW_SITE) {
+        struct mem_ref at =
+            host_ref(HOST_STATE, (int32_t)(offsetof(struct vcpu, scratch) +
+                                           8 * SCRATCH_SITE));
+
+        emit_store_imm32(e, cold->site, at);
+        at.disp += 4;
+        emit_store_imm32(e, (uint32_t)codecache_used(c->t->cc) + emit_offset(e),
+                         at);
+    }
     emit_mov_ri32(e, HOST_ADD, cold->arg);
     emit_mov_ri32(e, R10, insn->eip);
     emit_call(e, c->t->stubs.slow);
@@ -312,6 +361,10 @@ void emit_cold(struct context *c)
             break;
         case COLD_INLINE_CACHE:
             cold_inline_cache(c, cold);
+            break;
+        case COLD_DIVIDE_ERROR:
+            side_mark(c, cold->insn, 0);
+            emit_raise(c, &c->insns[cold->insn], VEC_DE);
             break;
         }
     }

@@ -23,6 +23,7 @@ enum cold_kind {
     COLD_EXIT,
     COLD_CALL_CACHE,   /* the inline cache of an indirect call */
     COLD_INLINE_CACHE, /* its miss */
+    COLD_DIVIDE_ERROR, /* the divisor is zero */
 };
 
 struct cold {
@@ -30,7 +31,8 @@ struct cold {
     uint8_t *jump; /* open rel32 that leads here */
     /* slow access: */
     unsigned insn;
-    uint32_t arg;             /* length | MEM_* << 16 */
+    uint32_t arg;             /* length | MEM_* << 16 | SLOW_SITE */
+    uint32_t site;            /* with SLOW_SITE: its number */
     uint8_t *body, *body_end; /* hot copy of the access itself */
     uint8_t swap;
     bool commit, commit_exits;
@@ -79,6 +81,7 @@ struct context {
     unsigned current;   /* index of the instruction being emitted */
     bool checked;       /* current instruction uses checked accesses */
     bool check_segment; /* and full checks for fs/gs */
+    unsigned guilt;     /* enum guilt bits of the current instruction */
     bool shadowed;      /* it follows sti: exits are safepoints */
     struct side_entry side[INSN_MAX * 8]; /* pop m, checked: 7 */
     unsigned side_count;
@@ -194,5 +197,15 @@ void guilt_destroy(struct guilt_table *g);
 bool guilt_in_frame(const struct guilt_table *g, gpa_t gpa);
 unsigned guilt_of(const struct guilt_table *g, gpa_t gpa);
 bool guilt_add(struct guilt_table *g, gpa_t gpa, unsigned guilt);
+void guilt_remove(struct guilt_table *g, gpa_t gpa, unsigned guilt);
+/* How often something was removed. */
+unsigned guilt_acquittals(const struct guilt_table *g, gpa_t gpa);
+/* Number and countdown (in memory of fixed address) of a guilty site. */
+unsigned guilt_number(const struct guilt_table *g, gpa_t gpa);
+uint32_t *guilt_countdown(struct guilt_table *g, unsigned number);
+/* The countdown starts again at `calm`, doubled for each acquittal; for_good:
+ * it never ends. */
+void guilt_rearm(struct guilt_table *g, unsigned number, uint32_t calm,
+                 bool for_good);
 
 #endif

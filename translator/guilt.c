@@ -3,6 +3,12 @@
  * Guilty sites: guest instructions (by physical address) whose plain form
  * keeps faulting. Innocent until proven guilty; a full table starts over,
  * which only costs the proofs again.
+ *
+ * A site that is guilty of faults alone may be acquitted: its code counts a
+ * countdown of this table down (access.c), and slow sides that it needed start
+ * it again. Generated code holds the address of the countdown, so slots keep
+ * their place; a countdown that meanwhile belongs to another site makes that
+ * one calm down early or late, and no harm done.
  */
 #include "translator/context.h"
 
@@ -12,8 +18,14 @@
 
 struct guilt_slot {
     uint32_t gpa; /* + 1; 0 free. RAM ends below 4 GiB */
-    uint32_t guilt;
+    uint16_t guilt;
+    uint16_t acquittals;
+    uint32_t countdown; /* decremented by generated code */
 };
+
+/* Patience doubles with each return to guilt, this often at most. */
+#define DOUBLINGS_MAX 2
+#define FOR_GOOD      UINT32_MAX
 
 #define FRAME_BITS 65536u
 
@@ -61,7 +73,7 @@ bool guilt_add(struct guilt_table *g, gpa_t gpa, unsigned guilt)
 
     if (g->count > GUILT_SLOTS / 2) {
         for (i = 0; i < GUILT_SLOTS; i++)
-            g->slots[i] = (struct guilt_slot){0, 0};
+            g->slots[i] = (struct guilt_slot){0};
         for (i = 0; i < FRAME_BITS / 32; i++)
             g->frames[i] = 0;
         g->count = 0;
@@ -73,6 +85,48 @@ bool guilt_add(struct guilt_table *g, gpa_t gpa, unsigned guilt)
         return false;
     g->count += g->slots[i].gpa == 0;
     g->slots[i].gpa = (uint32_t)gpa + 1;
-    g->slots[i].guilt |= guilt;
+    g->slots[i].guilt |= (uint16_t)guilt;
     return true;
+}
+
+void guilt_remove(struct guilt_table *g, gpa_t gpa, unsigned guilt)
+{
+    struct guilt_slot *slot = &g->slots[slot_of(g, gpa)];
+
+    if (!(slot->guilt & guilt))
+        return;
+    slot->guilt &= (uint16_t)~guilt;
+    slot->countdown = 1; /* other TUs with this site find out, too */
+    if (slot->acquittals < UINT16_MAX)
+        slot->acquittals++;
+}
+
+unsigned guilt_acquittals(const struct guilt_table *g, gpa_t gpa)
+{
+    return guilt_in_frame(g, gpa) ? g->slots[slot_of(g, gpa)].acquittals : 0;
+}
+
+unsigned guilt_number(const struct guilt_table *g, gpa_t gpa)
+{
+    return slot_of(g, gpa);
+}
+
+uint32_t *guilt_countdown(struct guilt_table *g, unsigned number)
+{
+    return &g->slots[number].countdown;
+}
+
+void guilt_rearm(struct guilt_table *g, unsigned number, uint32_t calm,
+                 bool for_good)
+{
+    struct guilt_slot *slot = &g->slots[number];
+    unsigned doublings =
+        slot->acquittals < DOUBLINGS_MAX ? slot->acquittals : DOUBLINGS_MAX;
+    uint64_t patience = (uint64_t)calm << doublings;
+
+    if (for_good)
+        slot->guilt |= GUILT_CHECKED;
+    slot->countdown = (slot->guilt & GUILT_CHECKED) || patience > FOR_GOOD
+                          ? FOR_GOOD
+                          : (uint32_t)patience;
 }

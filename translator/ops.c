@@ -284,11 +284,55 @@ static void emit_bittest(struct context *c, const struct insn *insn)
                           (insn->enc.opcode >> 3 & 3) | insn->mem.seg << 2));
 }
 
+static bool is_divide(const struct insn *insn)
+{
+    return insn->mnemonic == ZYDIS_MNEMONIC_DIV ||
+           insn->mnemonic == ZYDIS_MNEMONIC_IDIV;
+}
+
+/* Looks for zero where that was seen before: saves the host's signal. What the
+ * quotient does not fit into faults still. */
+static void emit_divide(struct context *c, const struct insn *insn)
+{
+    struct emit *e = &c->e;
+    struct enc enc = ident_enc(insn);
+    bool byte = enc.opcode == 0xf6;
+    struct enc load = {.map = byte || enc.opsize,
+                       .opcode = byte         ? 0xb6
+                                 : enc.opsize ? 0xb7
+                                              : 0x8b,
+                       .byte_rm = enc.byte_rm};
+    unsigned rm = insn->rm_kind == KIND_GPR ? host_gpr(insn->rm) : insn->rm;
+    uint8_t *zero, *end;
+
+    if (insn->has_mem) {
+        struct mem_ref m = access_begin(c, &insn->mem, insn->mem_len, MEM_READ);
+
+        rm = HOST_TEMP;
+        load.reg = HOST_TEMP;
+        emit_mem(e, &load, &m);
+        access_end(c, false);
+    }
+    emit_mov_rr64(e, R14, RCX);
+    load.reg = RCX;
+    emit_reg(e, &load, rm);
+    zero = emit_jecxz_open(e);
+    emit_mov_rr64(e, RCX, R14);
+    emit_reg(e, &enc, rm);
+    end = emit_jmp8_open(e);
+    emit_close8(e, zero);
+    emit_mov_rr64(e, RCX, R14);
+    cold_add(c, COLD_DIVIDE_ERROR, emit_jmp_open(e), NULL);
+    emit_close8(e, end);
+}
+
 static void emit_class(struct context *c, const struct insn *insn)
 {
     switch (insn->rule->class) {
     case CLASS_IDENT:
-        if (!try_plain_lea(c, insn))
+        if ((c->guilt & GUILT_DIVIDE) && is_divide(insn))
+            emit_divide(c, insn);
+        else if (!try_plain_lea(c, insn))
             emit_ident(c, insn);
         return;
     case CLASS_NOP:

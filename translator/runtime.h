@@ -60,10 +60,13 @@ enum tc_exit {
 #define EXIT_INFO_SITE 1
 /* Beside MEM_* in slow_access's arg: #GP if not aligned to 16 bytes, which
  * comes before any page fault. */
-#define SLOW_ALIGNED      0x10u
+#define SLOW_ALIGNED 0x10u
+/* In its arg: scratch[SCRATCH_SITE] is set (translator.h). */
+#define SLOW_SITE         0x1000000u
 #define SCRATCH_RESULT    0 /* what slow_access, seg_check left */
 #define SCRATCH_TEMP      1 /* HOST_TEMP over a slow side */
 #define SCRATCH_DIRECTION 2 /* lods reads it; never written */
+#define SCRATCH_SITE      5 /* number of a guilty site, place << 32 */
 #define SCRATCH_TC_RSP    7 /* private host stack over an exit */
 
 /* The layout of an unchained direct exit: mov r8d, eip; mov r9d, site;

@@ -72,6 +72,35 @@ bool translator_accuse(struct translator *t, gpa_t gpa, enum guilt guilt)
     return news;
 }
 
+void translator_acquit(struct translator *t, gpa_t gpa)
+{
+    if (!(guilt_of(t->guilt, gpa) & GUILT_FAULTS))
+        return;
+    guilt_remove(t->guilt, gpa, GUILT_FAULTS);
+    stat_inc(CALMED_SITES);
+}
+
+bool translator_is_guilty(const struct translator *t, gpa_t gpa,
+                          enum guilt guilt)
+{
+    return guilt_in_frame(t->guilt, gpa) && (guilt_of(t->guilt, gpa) & guilt);
+}
+
+unsigned translator_acquittals(const struct translator *t, gpa_t gpa)
+{
+    return guilt_acquittals(t->guilt, gpa);
+}
+
+bool translator_site_calm(const struct translator *t, unsigned n)
+{
+    return *guilt_countdown(t->guilt, n) == 0;
+}
+
+void translator_site_rearm(struct translator *t, unsigned n, bool for_good)
+{
+    guilt_rearm(t->guilt, n, t->options.calm, for_good);
+}
+
 /* What fetching told about the TU's first page. */
 struct source {
     struct mmu_fetch fetch;
@@ -310,7 +339,9 @@ static void emit_round(struct context *c, bool last)
             suspect ? guilt_of(c->t->guilt, c->gpa + (insn->eip - c->eip)) : 0;
 
         c->current = i;
-        c->checked = c->t->options.checked_all || (guilt & GUILT_CHECKED);
+        c->guilt = guilt;
+        c->checked = c->t->options.checked_all ||
+                     (guilt & (GUILT_CHECKED | GUILT_FAULTS));
         c->check_segment = guilt & GUILT_SEGMENT;
         side_mark(c, i, 0);
         if (c->shadowed)

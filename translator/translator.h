@@ -26,6 +26,7 @@ struct translator_options {
     bool checked_all;  /* soft-TLB form everywhere */
     bool bmi2;         /* the host has BMI2 and may use it */
     bool rdtscp;       /* the host has RDTSCP */
+    unsigned calm;     /* executions that calm a site down; 0: never */
     bool fast_paths;   /* inline forms of what callouts do as well */
 };
 
@@ -33,6 +34,8 @@ struct translator_options {
 enum guilt {
     GUILT_CHECKED = 1, /* memory through the soft TLB */
     GUILT_SEGMENT = 2, /* fs/gs with a full segment check */
+    GUILT_FAULTS = 4,  /* through the soft TLB until it calms down */
+    GUILT_DIVIDE = 8,  /* div and idiv look for a divisor of zero */
 };
 
 struct translator *translator_create(struct vcpu *v, struct mmu *mmu,
@@ -54,6 +57,24 @@ enum translate_result translator_get(struct translator *t, unsigned mode,
 
 /* Records guilt of the instruction at gpa; true if it is news. */
 bool translator_accuse(struct translator *t, gpa_t gpa, enum guilt guilt);
+
+bool translator_is_guilty(const struct translator *t, gpa_t gpa,
+                          enum guilt guilt);
+
+/*
+ * GUILT_FAULTS: the site's code counts its executions down and takes the slow
+ * side when none is left, with SLOW_SITE in its arg, and in
+ * scratch[SCRATCH_SITE] the site's number and, from bit 32 on, its offset in
+ * the code cache.
+ */
+/* True if the countdown of site n is over. */
+bool translator_site_calm(const struct translator *t, unsigned n);
+/* The countdown begins again; for_good: the site has another reason to stay. */
+void translator_site_rearm(struct translator *t, unsigned n, bool for_good);
+/* Takes GUILT_FAULTS away from the instruction at gpa. */
+void translator_acquit(struct translator *t, gpa_t gpa);
+/* How often that was done. */
+unsigned translator_acquittals(const struct translator *t, gpa_t gpa);
 
 /* Poison for seg_base_at of segments that are not flat (not mapped). */
 #define SEGMENT_POISON 0x1000u

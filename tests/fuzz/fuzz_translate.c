@@ -25,7 +25,8 @@
 #define FXSAVE_MXCSR  24
 
 uint64_t fuzz_result;
-const char *const fuzz_variants[] = {"", "checked", "plain", "small", NULL};
+const char *const fuzz_variants[] = {"",      "checked", "plain",
+                                     "small", "flips",   NULL};
 
 static struct bt_machine machine;
 static struct bt_options options;
@@ -41,6 +42,8 @@ void fuzz_choose(const char *variant)
         options = (struct bt_options){.no_chain = true,
                                       .tu_max = 1,
                                       .host_hide = HOST_BMI2 | HOST_FSGSBASE};
+    if (!strcmp(variant, "flips"))
+        options = (struct bt_options){.site_faults = 1, .calm = 2};
     if (!strcmp(variant, "small"))
         options = (struct bt_options){.tc_size = 64 << 10,
                                       .no_unroll = true,

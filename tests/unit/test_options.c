@@ -190,7 +190,11 @@ START_TEST(accelerator_properties_reach_the_engine)
     ck_assert_uint_eq(bt->max_mappings, 1000);
     ck_assert_uint_eq(bt->host_hide, HOST_BMI2 | HOST_FSGSBASE | HOST_AVX |
                                          HOST_UFFD | HOST_ERMS);
-    accept("-kernel k -accel bt,host=-bmi2");
+    accept("-kernel k -accel bt,site-faults=2,calm=99");
+    ck_assert_uint_eq(bt->site_faults, 2);
+    ck_assert_uint_eq(bt->calm, 99);
+    accept("-kernel k -accel bt,host=-bmi2,calm=off");
+    ck_assert(bt->no_calm);
     ck_assert_uint_eq(bt->host_hide, HOST_BMI2);
     ck_assert(!bt->no_chain && !bt->checked_all && !bt->stats);
     ck_assert(!bt->no_fast_paths);

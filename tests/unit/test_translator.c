@@ -587,7 +587,7 @@ START_TEST(another_gdt_is_looked_at)
           "\x0f\x01\x15\0\x40\x01\0" /* lgdt [DATA] */
           "\x8e\xe0\xf4");           /* mov fs, ax: beyond the limit */
     far_gdt(0x00cf930000000000 | 0xffff);
-    bt_machine_put32(&m, DATA, (FAR_GDT & 0xffff) << 16 | 0x2f);
+    bt_machine_put32(&m, DATA, (FAR_GDT & 0xffffu) << 16 | 0x2f);
     bt_machine_put32(&m, DATA + 4, FAR_GDT >> 16);
     run();
     ck_assert_uint_eq(v->eip, HANDLER + 1);
