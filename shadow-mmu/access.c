@@ -9,6 +9,9 @@
  */
 #include "shadow-mmu/internal.h"
 
+/* Pages that are worth a mapping when the first of them is met. */
+#define RUN_WORTH 64
+
 /* An access cut at its page border. */
 struct parts {
     unsigned count;
@@ -171,12 +174,32 @@ void *mmu_slow_access(struct mmu *mmu, gva_t gva, unsigned len,
     return bounce;
 }
 
+/* Do RUN_WORTH pages in this direction (or more) make one mapping? */
+static bool long_run(struct mmu *mmu, struct view *view, gva_t gva,
+                     enum mem_flags flags, const struct walk *w,
+                     gva_t direction)
+{
+    gpa_t gpa = w->gpa;
+    struct walk next;
+
+    for (unsigned i = 1; i < RUN_WORTH; i++) {
+        gva += direction;
+        gpa += (gpa_t)(int32_t)direction;
+        if (window_has(view, gva, MEM_READ) ||
+            !walk_peek(mmu, gva, flags, &next) || next.gpa != gpa ||
+            !next.accessed)
+            return false;
+    }
+    return true;
+}
+
 /* One page. What a checked access comes back to is worth mapping: its next
  * slow side is saved, and the window has it when the site calms down. */
 static enum mmu_window window_outcome(struct mmu *mmu, gva_t gva,
                                       enum mem_flags flags)
 {
     struct view *view = space_view(mmu, flags);
+    enum mmu_window outcome = WINDOW_SERVES;
     struct walk w;
 
     if (window_has(view, gva, flags))
@@ -188,12 +211,15 @@ static enum mmu_window window_outcome(struct mmu *mmu, gva_t gva,
         return WINDOW_CANNOT;
     if (!page_set_has(&view->seen, gva >> PAGE_SHIFT)) {
         page_set_add(&view->seen, gva >> PAGE_SHIFT);
-        return WINDOW_FAULTS;
+        if (!long_run(mmu, view, gva, flags, &w, PAGE_SIZE) &&
+            !long_run(mmu, view, gva, flags, &w, -(gva_t)PAGE_SIZE))
+            return WINDOW_FAULTS;
+        outcome = WINDOW_FAULTS;
     }
     if (!window_fill(mmu, view, gva, flags, &w))
         window_settle(mmu);
     window_select(mmu);
-    return WINDOW_SERVES;
+    return outcome;
 }
 
 enum mmu_window mmu_slow_window(struct mmu *mmu, gva_t gva, unsigned len,
