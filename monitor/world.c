@@ -68,18 +68,16 @@ static uint64_t world_phys_read64(struct vcpu *v, gpa_t gpa)
 
 /* --- devices ------------------------------------------------------------- */
 
-static bool enter_devices(struct world *world)
+static void enter_devices(struct world *world, struct fpu_guard *guard)
 {
-    bool live = fpu_guard_enter(world->vcpu);
-
+    fpu_guard_enter(world->vcpu, guard);
     machine_lock();
-    return live;
 }
 
-static void leave_devices(struct world *world, bool live)
+static void leave_devices(const struct fpu_guard *guard)
 {
     machine_unlock();
-    fpu_guard_leave(world->vcpu, live);
+    fpu_guard_leave(guard);
 }
 
 static bool is_down(const struct world *world)
@@ -100,14 +98,14 @@ static uint32_t world_io_read(struct vcpu *v, uint16_t port, unsigned size)
 {
     struct world *world = v->world->opaque;
     uint32_t value;
-    bool live;
+    struct fpu_guard guard;
 
     stat_inc(PIO);
     if (is_down(world) || nobody_listens(world, port, size))
         return UINT32_MAX >> (32 - 8 * size);
-    live = enter_devices(world);
+    enter_devices(world, &guard);
     value = bus_port_read(world->devices->bus, port, size);
-    leave_devices(world, live);
+    leave_devices(&guard);
     return value;
 }
 
@@ -115,23 +113,25 @@ static void world_io_write(struct vcpu *v, uint16_t port, unsigned size,
                            uint32_t value)
 {
     struct world *world = v->world->opaque;
-    bool live;
+    struct fpu_guard guard;
 
     stat_inc(PIO);
     if (is_down(world) || nobody_listens(world, port, size))
         return;
-    live = enter_devices(world);
+    enter_devices(world, &guard);
     bus_port_write(world->devices->bus, port, size, value);
-    leave_devices(world, live);
+    leave_devices(&guard);
 }
 
 static int world_intr_ack(struct vcpu *v)
 {
     struct world *world = v->world->opaque;
-    bool live = enter_devices(world);
-    int vector = devices_intr_ack(world->devices);
+    struct fpu_guard guard;
+    int vector;
 
-    leave_devices(world, live);
+    enter_devices(world, &guard);
+    vector = devices_intr_ack(world->devices);
+    leave_devices(&guard);
     return vector;
 }
 
@@ -144,12 +144,12 @@ static uint64_t world_mmio_read(void *opaque, gpa_t gpa, unsigned size)
 {
     struct world *world = opaque;
     uint64_t value;
-    bool live;
+    struct fpu_guard guard;
 
     stat_inc(MMIO);
-    live = enter_devices(world);
+    enter_devices(world, &guard);
     value = bus_mmio_read(world->devices->bus, gpa, size);
-    leave_devices(world, live);
+    leave_devices(&guard);
     return value;
 }
 
@@ -157,14 +157,14 @@ static void world_mmio_write(void *opaque, gpa_t gpa, unsigned size,
                              uint64_t value)
 {
     struct world *world = opaque;
-    bool live;
+    struct fpu_guard guard;
 
     stat_inc(MMIO);
     if (is_down(world))
         return;
-    live = enter_devices(world);
+    enter_devices(world, &guard);
     bus_mmio_write(world->devices->bus, gpa, size, value);
-    leave_devices(world, live);
+    leave_devices(&guard);
 }
 
 static void world_code_written(void *opaque, gpa_t gpa, unsigned len)

@@ -13,39 +13,48 @@
 /* Power-on FPU state (FNINIT + SSE defaults; SDM 3A table 9-1). */
 void vcpu_fpu_reset(struct vcpu *v);
 
-static inline void vcpu_fpu_save(struct vcpu *v)
-{
-    if (v->fpu_loaded) {
-        __asm__ volatile("fxsave64 %0" : "=m"(v->fpu));
-        v->fpu_loaded = false;
-    }
-}
+/*
+ * What of the guest's state C compiled for x86-64 may destroy: a 32-bit guest
+ * sees eight vector registers, and compilers use the x87 for long double only,
+ * which the build refuses (-mno-80387). An fxsave and an fxrstor would cost
+ * more than all the rest of a device access.
+ */
+struct fpu_guard {
+    uint8_t xmm[8][16];
+    uint32_t mxcsr;
+    bool live;
+};
 
-static inline void vcpu_fpu_load(struct vcpu *v)
+/* Saves if live, and gives C the MXCSR it expects. */
+static inline void fpu_guard_enter(const struct vcpu *v, struct fpu_guard *g)
 {
-    if (!v->fpu_loaded) {
-        __asm__ volatile("fxrstor64 %0" : : "m"(v->fpu));
-        v->fpu_loaded = true;
-    }
-}
-
-/* Saves if live; returns whether leave must load again. */
-static inline bool fpu_guard_enter(struct vcpu *v)
-{
-    bool was_loaded = v->fpu_loaded;
     const uint32_t mxcsr = 0x1f80;
 
-    if (was_loaded) {
-        vcpu_fpu_save(v);
-        __asm__ volatile("fninit; ldmxcsr %0" : : "m"(mxcsr));
-    }
-    return was_loaded;
+    g->live = v->fpu_loaded;
+    if (!g->live)
+        return;
+    __asm__ volatile("movups %%xmm0, 0(%2)\n\tmovups %%xmm1, 16(%2)\n\t"
+                     "movups %%xmm2, 32(%2)\n\tmovups %%xmm3, 48(%2)\n\t"
+                     "movups %%xmm4, 64(%2)\n\tmovups %%xmm5, 80(%2)\n\t"
+                     "movups %%xmm6, 96(%2)\n\tmovups %%xmm7, 112(%2)\n\t"
+                     "stmxcsr %1\n\tldmxcsr %3"
+                     : "=m"(g->xmm), "=m"(g->mxcsr)
+                     : "r"(g->xmm), "m"(mxcsr)
+                     : "memory");
 }
 
-static inline void fpu_guard_leave(struct vcpu *v, bool was_loaded)
+static inline void fpu_guard_leave(const struct fpu_guard *g)
 {
-    if (was_loaded)
-        vcpu_fpu_load(v);
+    if (!g->live)
+        return;
+    __asm__ volatile("movups 0(%0), %%xmm0\n\tmovups 16(%0), %%xmm1\n\t"
+                     "movups 32(%0), %%xmm2\n\tmovups 48(%0), %%xmm3\n\t"
+                     "movups 64(%0), %%xmm4\n\tmovups 80(%0), %%xmm5\n\t"
+                     "movups 96(%0), %%xmm6\n\tmovups 112(%0), %%xmm7\n\t"
+                     "ldmxcsr %1"
+                     :
+                     : "r"(g->xmm), "m"(g->mxcsr)
+                     : "memory");
 }
 
 #endif
