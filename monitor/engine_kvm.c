@@ -319,6 +319,20 @@ static const char *make_vm(struct engine_kvm *k, uint64_t ram_size)
     return add_memory(k, ram_size) ? NULL : "cannot give the guest its memory";
 }
 
+/* A model that was asked for by name should be all there; max and host are
+ * what there is. */
+static void warn_of_features(const struct engine_kvm *k)
+{
+    const struct cpu_model *asked = k->v->model;
+    char names[256];
+
+    cpu_model_difference(asked, &k->model, names, sizeof(names));
+    if (*names && strcmp(asked->name, "max") != 0 &&
+        strcmp(asked->name, "host") != 0)
+        fprintf(stderr, "ringfall: -cpu %s: the host's KVM lacks %s\n",
+                asked->name, names);
+}
+
 static bool set_cpuid(struct engine_kvm *k)
 {
     struct {
@@ -334,6 +348,7 @@ static bool set_cpuid(struct engine_kvm *k)
         return false;
     k->model = *k->v->model;
     kvm_model_limit(&k->model, supported.entries, supported.head.nent);
+    warn_of_features(k);
     ours.head.nent = kvm_cpuid_of(&k->model, ours.entries, CPUID_ENTRIES);
     return ioctl(k->vcpu, KVM_SET_CPUID2, &ours) == 0;
 }

@@ -396,6 +396,31 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
     return true;
 }
 
+void cpu_model_difference(const struct cpu_model *model,
+                          const struct cpu_model *less, char *names,
+                          size_t size)
+{
+    struct cpu_model missing = *model;
+    size_t used = 0;
+
+    for (unsigned w = 0; w < WORDS; w++) {
+        struct cpu_model rest = *less;
+
+        *model_word(&missing, w) &= ~*model_word(&rest, w);
+    }
+    *names = '\0';
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
+        const struct feature *f = &features[i];
+        /* a bit with two names goes by its first */
+        bool again = i > 0 && f->word == f[-1].word && f->bit == f[-1].bit;
+
+        if (!again && (*model_word(&missing, f->word) >> f->bit & 1) &&
+            used < size)
+            used += (size_t)snprintf(names + used, size - used, "%s%s",
+                                     used ? " " : "", f->name);
+    }
+}
+
 void cpu_model_list(void)
 {
     printf("CPU models:\n");

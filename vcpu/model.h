@@ -64,6 +64,10 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
 /* CPUID as the guest sees it (SDM 2A CPUID). */
 struct cpuid_leaf cpu_model_cpuid(const struct cpu_model *model, uint32_t leaf,
                                   uint32_t subleaf);
+/* Names of the features that model has and less has not, blanks between. */
+void cpu_model_difference(const struct cpu_model *model,
+                          const struct cpu_model *less, char *names,
+                          size_t size);
 /* The clock of the local APIC's timer in kHz, as CPUID leaf 15h says. */
 uint32_t cpu_model_bus_khz(void);
 /* Prints the models and feature names (-cpu help) to stdout. */

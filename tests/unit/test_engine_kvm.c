@@ -449,6 +449,8 @@ START_TEST(features_kvm_lacks_are_taken_away)
         {.function = 0x80000001u, .ecx = ~0u, .edx = ~CPUID_81D_NX},
     };
 
+    char names[64], few[3];
+
     ck_assert(before.feat_1_edx & CPUID_1D_SSE);
     ck_assert(before.feat_81_edx & CPUID_81D_NX);
     kvm_model_limit(&model, table, ARRAY_SIZE(table));
@@ -457,6 +459,12 @@ START_TEST(features_kvm_lacks_are_taken_away)
     ck_assert_uint_eq(model.feat_1_ecx, before.feat_1_ecx);
     ck_assert_uint_eq(model.feat_7_ebx, before.feat_7_ebx);
     ck_assert_uint_eq(model.feat_7_edx, before.feat_7_edx);
+    cpu_model_difference(&before, &model, names, sizeof(names));
+    ck_assert_str_eq(names, "sse nx");
+    cpu_model_difference(&before, &model, few, sizeof(few));
+    ck_assert_str_eq(few, "ss"); /* cut off, and no further */
+    cpu_model_difference(&model, &model, names, sizeof(names));
+    ck_assert_str_eq(names, "");
 }
 END_TEST
 
