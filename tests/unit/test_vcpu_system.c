@@ -2,6 +2,7 @@
 /* Control and debug registers, MSRs, CPUID, flags, ports, reset. */
 #include <stdio.h>
 
+#include "vcpu/fpu.h"
 #include "vcpu/host_tsc.h"
 #include "vcpu_mock.h"
 
@@ -479,27 +480,75 @@ START_TEST(reset_state_is_the_manuals)
 }
 END_TEST
 
+/* --- the guard around device code ---------------------------------------- */
+#define ALL_XMM "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7"
+
+START_TEST(the_guard_keeps_what_a_guest_sees_of_the_vector_registers)
+{
+    static uint8_t before[8][16], after[8][16];
+    const uint32_t odd = 0x3f80, quiet = 0x1f80; /* round down */
+    uint32_t inside, behind;
+    struct fpu_guard guard;
+
+    for (unsigned i = 0; i < sizeof(before); i++)
+        before[i / 16][i % 16] = (uint8_t)(i * 7 + 1);
+    CPU->fpu_loaded = true;
+    __asm__ volatile("movups 0(%0), %%xmm0\n\tmovups 16(%0), %%xmm1\n\t"
+                     "movups 32(%0), %%xmm2\n\tmovups 48(%0), %%xmm3\n\t"
+                     "movups 64(%0), %%xmm4\n\tmovups 80(%0), %%xmm5\n\t"
+                     "movups 96(%0), %%xmm6\n\tmovups 112(%0), %%xmm7\n\t"
+                     "ldmxcsr %1"
+                     :
+                     : "r"(before), "m"(odd)
+                     : "memory");
+    fpu_guard_enter(CPU, &guard);
+    __asm__ volatile("pxor %%xmm0, %%xmm0\n\tpxor %%xmm1, %%xmm1\n\t"
+                     "pxor %%xmm2, %%xmm2\n\tpxor %%xmm3, %%xmm3\n\t"
+                     "pxor %%xmm4, %%xmm4\n\tpxor %%xmm5, %%xmm5\n\t"
+                     "pxor %%xmm6, %%xmm6\n\tpxor %%xmm7, %%xmm7\n\t"
+                     "stmxcsr %0"
+                     : "=m"(inside)
+                     :
+                     : ALL_XMM);
+    fpu_guard_leave(&guard);
+    __asm__ volatile("movups %%xmm0, 0(%1)\n\tmovups %%xmm1, 16(%1)\n\t"
+                     "movups %%xmm2, 32(%1)\n\tmovups %%xmm3, 48(%1)\n\t"
+                     "movups %%xmm4, 64(%1)\n\tmovups %%xmm5, 80(%1)\n\t"
+                     "movups %%xmm6, 96(%1)\n\tmovups %%xmm7, 112(%1)\n\t"
+                     "stmxcsr %0\n\tldmxcsr %2"
+                     : "=m"(behind)
+                     : "r"(after), "m"(quiet)
+                     : "memory");
+    CPU->fpu_loaded = false;
+    ck_assert_mem_eq(after, before, sizeof(before));
+    ck_assert_uint_eq(inside, quiet);
+    ck_assert_uint_eq(behind, odd);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {cr0_refuses_impossible_combinations,
-                                  cr0_tells_the_mmu_and_the_mode,
-                                  pae_loads_and_checks_the_pdptes,
-                                  cr4_takes_only_what_the_model_has,
-                                  cr2_and_cr3_read_back,
-                                  debug_registers_alias_and_are_guarded,
-                                  msrs_hold_what_was_written,
-                                  reserved_msr_values_are_gp,
-                                  tsc_moves_by_msr_and_adjust,
-                                  cpuid_of_max_is_one_that_needs_no_mitigation,
-                                  cpu_options_are_applied_or_refused,
-                                  cli_and_sti_obey_iopl_vme_and_pvi,
-                                  sti_shadows_only_if_if_was_clear,
-                                  popf_writes_what_cpl_and_iopl_allow,
-                                  popf_of_tf_starts_stepping,
-                                  pushf_hides_rf_and_vm,
-                                  in_and_out,
-                                  io_bitmap_decides_below_iopl,
-                                  reset_state_is_the_manuals};
+    const TTest *const tests[] = {
+        cr0_refuses_impossible_combinations,
+        cr0_tells_the_mmu_and_the_mode,
+        pae_loads_and_checks_the_pdptes,
+        cr4_takes_only_what_the_model_has,
+        cr2_and_cr3_read_back,
+        debug_registers_alias_and_are_guarded,
+        msrs_hold_what_was_written,
+        reserved_msr_values_are_gp,
+        tsc_moves_by_msr_and_adjust,
+        cpuid_of_max_is_one_that_needs_no_mitigation,
+        cpu_options_are_applied_or_refused,
+        cli_and_sti_obey_iopl_vme_and_pvi,
+        sti_shadows_only_if_if_was_clear,
+        popf_writes_what_cpl_and_iopl_allow,
+        popf_of_tf_starts_stepping,
+        pushf_hides_rf_and_vm,
+        in_and_out,
+        io_bitmap_decides_below_iopl,
+        the_guard_keeps_what_a_guest_sees_of_the_vector_registers,
+        reset_state_is_the_manuals};
     Suite *suite = suite_create("vcpu-system");
     TCase *tcase = tcase_create("system");
     SRunner *runner;
