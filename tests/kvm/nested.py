@@ -90,7 +90,9 @@ def machine(folder, archive, job):
     """QEMU's command line but for the first serial port."""
     archive.file("job", job.encode())
     (folder / "initrd").write_bytes(archive.to_bytes())
-    return ["qemu-system-x86_64", "-accel", "tcg", "-cpu", CPU,
+    # whoever ends this process at once ends the machine too
+    return ["setpriv", "--pdeathsig", "KILL",
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", CPU,
             "-m", str(MEMORY_MIB), "-display", "none", "-nodefaults",
             "-no-reboot", "-kernel", str(BUILD / "vmlinux"),
             "-initrd", str(folder / "initrd"),
