@@ -111,6 +111,8 @@ struct view {
     struct page_set seen;
 };
 
+#define MET_PAGES 8192u
+
 struct mmu {
     struct vcpu *v;
     struct mmu_events events;
@@ -162,6 +164,13 @@ struct mmu {
         enum mem_flags flags;
         const struct view *view;
     } expected;
+
+    /* Pages that checked accesses met since the last load of CR3: they come
+     * back because the soft TLB is too small for them. By hash: view number
+     * << 20 | linear page, and the clock then. */
+    struct {
+        uint32_t link, clock;
+    } met[MET_PAGES];
 
     /* The write mmu_slow_commit completes. */
     struct {

@@ -23,6 +23,7 @@ enum {
     DATA = 0x14000,
     HOLE = 0x15000,
     MANY = 0x20000,
+    ALIAS = 0x114000,
     STACK = 0x9f000,
     FRAMES = RAM / 0x1000
 };
@@ -45,6 +46,7 @@ static void start(const struct bt_options *options, const void *code,
     for (unsigned i = 0; i < FRAMES; i++)
         bt_machine_put32(&m, PAGE_TABLE + 4 * i,
                          i == HOLE >> PAGE_SHIFT ? 0 : i << PAGE_SHIFT | 7);
+    bt_machine_put32(&m, PAGE_TABLE + 4 * (ALIAS >> PAGE_SHIFT), DATA | 7);
     bt_machine_put32(&m, PAGE_DIR, PAGE_TABLE | 7);
     memcpy(m.ram + CODE, code, size);
     v->cr0 = CR0_PE | CR0_PG | CR0_ET | CR0_NE | CR0_WP;
@@ -150,6 +152,29 @@ START_TEST(misses_of_the_soft_tlb_do_not_keep_a_site_guilty)
     }
     ck_assert_uint_ge(stat_counters[STAT_SOFT_SLOW], 200);
     ck_assert_uint_eq(stat_counters[STAT_CALMED_SITES], 1);
+    bt_machine_close(&m);
+}
+END_TEST
+
+/* What the soft TLB has no room for goes to the window, what a load of CR3
+ * took out of it does not. */
+START_TEST(pages_that_come_back_are_mapped_without_a_signal)
+{
+    const struct bt_options options = {.calm = 100000};
+    bool cr3 = _i;
+
+    START(&options, ADD_AT_EDI);
+    add_at(HOLE, 50, true);
+    memset(stat_counters, 0, sizeof(stat_counters));
+    for (unsigned i = 0; i < 12; i++) {
+        /* aliases of one frame, 1 MiB apart: the same soft-TLB entry */
+        add_at(i & 1 ? ALIAS : DATA, 1, false);
+        if (cr3)
+            mmu_load_cr3(v->mmu);
+    }
+    ck_assert_uint_eq(get32(DATA), 12);
+    ck_assert_uint_eq(stat_counters[STAT_WINDOW_FILLS], cr3 ? 0 : 2);
+    ck_assert_uint_eq(stat_counters[STAT_HIDDEN_FAULTS], 0);
     bt_machine_close(&m);
 }
 END_TEST
@@ -271,6 +296,8 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, true_faults_make_a_site_guilty, 0, 2);
     tcase_add_loop_test(tc, a_site_that_needs_no_slow_side_calms_down, 0, 5);
     tcase_add_test(tc, misses_of_the_soft_tlb_do_not_keep_a_site_guilty);
+    tcase_add_loop_test(tc, pages_that_come_back_are_mapped_without_a_signal, 0,
+                        2);
     tcase_add_test(tc, a_site_that_meets_new_pages_stays_guilty);
     tcase_add_test(tc, a_site_that_writes_code_stays_guilty_for_good);
     tcase_add_test(tc, flips_change_nothing);
