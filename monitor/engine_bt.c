@@ -227,10 +227,9 @@ static bool handle_attention(struct engine_bt *bt, bool *shadowed)
         *shadowed = true;
         return true;
     }
-    if (!vcpu_interrupt_deliverable(v))
-        return false;
-    vcpu_deliver_interrupt(v);
-    return true;
+    if (vcpu_interrupt_deliverable(v))
+        vcpu_deliver_interrupt(v);
+    return false; /* somebody else may have asked for attention as well */
 }
 
 /* A TU_STEP instruction is over. The trap goes by TF as it was before; it does

@@ -395,6 +395,18 @@ START_TEST(an_interrupt_gets_through_a_loop_of_shadows)
 }
 END_TEST
 
+/* Who asked for attention together with the interrupt is heard, too. */
+START_TEST(an_interrupt_swallows_no_request)
+{
+    START(_i, 0, "\xeb\xfe"); /* jmp -2 */
+    v->eflags_if = EFL_IF;
+    vcpu_set_intr_line(v, true);
+    ck_assert_int_eq(m.engine->run(m.engine), ENGINE_KICKED);
+    ck_assert_uint_eq(v->eip, HANDLER);
+    stop();
+}
+END_TEST
+
 START_TEST(nothing_runs_behind_a_triple_fault)
 {
     START(_i, 0, "\x90\x43\x43\xf4"); /* nop; inc ebx; inc ebx */
@@ -727,6 +739,7 @@ static Suite *suite(void)
     ADD(recursion_deeper_than_the_host_stack_comes_back);
     ADD(a_return_goes_where_the_guest_stack_says);
     ADD(an_interrupt_gets_through_a_loop_of_shadows);
+    ADD(an_interrupt_swallows_no_request);
     ADD(nothing_runs_behind_a_triple_fault);
     ADD(a_store_into_its_own_block_counts_at_once);
     ADD(a_string_store_into_its_own_block_counts_at_once);
