@@ -174,23 +174,17 @@ void *mmu_slow_access(struct mmu *mmu, gva_t gva, unsigned len,
     return bounce;
 }
 
-/* Do RUN_WORTH pages in this direction (or more) make one mapping? */
+/* Do RUN_WORTH pages from here on (or back) make one mapping? A guess by the
+ * last of them, as each look costs a walk. */
 static bool long_run(struct mmu *mmu, struct view *view, gva_t gva,
-                     enum mem_flags flags, const struct walk *w,
-                     gva_t direction)
+                     enum mem_flags flags, const struct walk *w, int32_t pages)
 {
-    gpa_t gpa = w->gpa;
-    struct walk next;
+    gva_t far = gva + (gva_t)pages * PAGE_SIZE;
+    struct walk last;
 
-    for (unsigned i = 1; i < RUN_WORTH; i++) {
-        gva += direction;
-        gpa += (gpa_t)(int32_t)direction;
-        if (window_has(view, gva, MEM_READ) ||
-            !walk_peek(mmu, gva, flags, &next) || next.gpa != gpa ||
-            !next.accessed)
-            return false;
-    }
-    return true;
+    return !window_has(view, far, MEM_READ) &&
+           walk_peek(mmu, far, flags, &last) && last.accessed &&
+           last.gpa == w->gpa + (gpa_t)((int64_t)pages * PAGE_SIZE);
 }
 
 /* Refilling the soft TLB after a load of CR3 costs a tenth of a mapping; but
@@ -225,8 +219,8 @@ static enum mmu_window window_outcome(struct mmu *mmu, gva_t gva,
         return WINDOW_CANNOT;
     if (!page_set_has(&view->seen, gva >> PAGE_SHIFT)) {
         page_set_add(&view->seen, gva >> PAGE_SHIFT);
-        if (!long_run(mmu, view, gva, flags, &w, PAGE_SIZE) &&
-            !long_run(mmu, view, gva, flags, &w, -(gva_t)PAGE_SIZE))
+        if (!long_run(mmu, view, gva, flags, &w, RUN_WORTH - 1) &&
+            !long_run(mmu, view, gva, flags, &w, 1 - RUN_WORTH))
             return WINDOW_FAULTS;
         outcome = WINDOW_FAULTS;
     } else if (!met_again(mmu, view, gva >> PAGE_SHIFT)) {
