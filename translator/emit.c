@@ -143,6 +143,26 @@ void emit_load64(struct emit *e, enum host_reg r, struct mem_ref m)
              &m);
 }
 
+void emit_load_zx(struct emit *e, unsigned size, enum host_reg r,
+                  struct mem_ref m)
+{
+    if (size == 4)
+        emit_load32(e, r, m);
+    else
+        emit_mem(e,
+                 &(struct enc){.map = 1,
+                               .opcode = size == 2 ? 0xb7 : 0xb6,
+                               .reg = (uint8_t)r},
+                 &m);
+}
+
+void emit_count(struct emit *e, struct mem_ref m)
+{
+    emit_load64(e, R11, m);
+    emit_lea64(e, R11, host_ref(R11, 1));
+    emit_store64(e, R11, m);
+}
+
 void emit_store32(struct emit *e, enum host_reg r, struct mem_ref m)
 {
     emit_mem(e, &(struct enc){.opcode = 0x89, .reg = (uint8_t)r}, &m);

@@ -109,6 +109,11 @@ void emit_mov_rr32(struct emit *e, enum host_reg to, enum host_reg from);
 void emit_mov_rr64(struct emit *e, enum host_reg to, enum host_reg from);
 void emit_load32(struct emit *e, enum host_reg r, struct mem_ref m);
 void emit_load64(struct emit *e, enum host_reg r, struct mem_ref m);
+/* 1, 2 or 4 bytes, zero-extended. */
+void emit_load_zx(struct emit *e, unsigned size, enum host_reg r,
+                  struct mem_ref m);
+/* Adds 1 to the quadword: no flags; loses r11. */
+void emit_count(struct emit *e, struct mem_ref m);
 void emit_store32(struct emit *e, enum host_reg r, struct mem_ref m);
 void emit_store64(struct emit *e, enum host_reg r, struct mem_ref m);
 void emit_store_imm32(struct emit *e, uint32_t value, struct mem_ref m);

@@ -206,12 +206,7 @@ static void load_target_once(struct context *c, const struct insn *insn)
     } else {
         struct mem_ref m = access_begin(c, &insn->mem, insn->opsize, MEM_READ);
 
-        if (insn->opsize == 2)
-            emit_mem(e,
-                     &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP},
-                     &m);
-        else
-            emit_load32(e, HOST_TEMP, m);
+        emit_load_zx(e, insn->opsize, HOST_TEMP, m);
         access_end(c, false);
     }
     if (insn->opsize == 2)
@@ -331,11 +326,7 @@ static void load_return(struct context *c, const struct insn *insn)
 {
     struct mem_ref m = access_stack(c, 0, insn->opsize, MEM_READ);
 
-    if (insn->opsize == 2)
-        emit_mem(&c->e,
-                 &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP}, &m);
-    else
-        emit_load32(&c->e, HOST_TEMP, m);
+    emit_load_zx(&c->e, insn->opsize, HOST_TEMP, m);
     access_end(c, false);
 }
 

@@ -166,8 +166,7 @@ static void emit_mov_from_seg(struct context *c, const struct insn *insn)
     struct emit *e = &c->e;
     struct mem_ref sel = selector_ref(insn->enc.reg);
 
-    emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP},
-             &sel);
+    emit_load_zx(e, 2, HOST_TEMP, sel);
     if (insn->modrm_is_reg) {
         emit_reg(e,
                  &(struct enc){.opcode = 0x89,

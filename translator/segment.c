@@ -98,13 +98,6 @@ static void commit(struct emit *e, unsigned seg)
     store_byte(e, 1, AT_SEG(seg_simple, seg));
 }
 
-static void count(struct emit *e)
-{
-    emit_load64(e, R11, STATE(fast_segments));
-    emit_lea64(e, R11, host_ref(R11, 1));
-    emit_store64(e, R11, STATE(fast_segments));
-}
-
 uint8_t *emit_segment_memo(struct context *c, unsigned seg, int32_t release)
 {
     struct emit *e = &c->e;
@@ -144,7 +137,7 @@ uint8_t *emit_segment_memo(struct context *c, unsigned seg, int32_t release)
     commit(e, seg);
     if (null)
         emit_close32(e, null);
-    count(e);
+    emit_count(e, STATE(fast_segments));
     if (release)
         emit_esp_add(c, release);
     done = emit_jmp_open(e);

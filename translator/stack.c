@@ -24,16 +24,6 @@ static int stack_segment(const struct insn *insn)
     return -1;
 }
 
-static void load_sized(struct emit *e, unsigned size, enum host_reg r,
-                       struct mem_ref m)
-{
-    if (size == 2)
-        emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = (uint8_t)r},
-                 &m);
-    else
-        emit_load32(e, r, m);
-}
-
 void emit_push(struct context *c, unsigned size, enum host_reg r)
 {
     struct mem_ref m = access_stack(c, -(int)size, size, MEM_WRITE);
@@ -71,8 +61,7 @@ static void emit_push_insn(struct context *c, const struct insn *insn)
     if (seg >= 0) {
         struct mem_ref sel = selector_ref((unsigned)seg);
 
-        emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = HOST_TEMP},
-                 &sel);
+        emit_load_zx(e, 2, HOST_TEMP, sel);
         emit_push(c, insn->opsize, HOST_TEMP);
     } else if (insn->opcode_reg_kind != KIND_NONE) {
         emit_push(c, insn->opsize, host_gpr(insn->opcode_reg));
@@ -81,7 +70,7 @@ static void emit_push_insn(struct context *c, const struct insn *insn)
     } else if (insn->has_modrm) {
         struct mem_ref m = access_begin(c, &insn->mem, insn->opsize, MEM_READ);
 
-        load_sized(e, insn->opsize, HOST_TEMP, m);
+        emit_load_zx(e, insn->opsize, HOST_TEMP, m);
         access_end(c, false);
         emit_push(c, insn->opsize, HOST_TEMP);
     } else {
@@ -94,7 +83,7 @@ static void pop_register(struct context *c, unsigned size, unsigned g)
     struct emit *e = &c->e;
     struct mem_ref m = access_stack(c, 0, size, MEM_READ);
 
-    load_sized(e, size, HOST_TEMP, m);
+    emit_load_zx(e, size, HOST_TEMP, m);
     access_end(c, false);
     emit_esp_add(c, (int)size);
     emit_reg(e,
@@ -111,7 +100,7 @@ static void pop_memory(struct context *c, const struct insn *insn)
     struct guest_mem to = insn->mem;
     struct mem_ref m = access_stack(c, 0, insn->opsize, MEM_READ);
 
-    load_sized(e, insn->opsize, HOST_TEMP, m);
+    emit_load_zx(e, insn->opsize, HOST_TEMP, m);
     access_end(c, false);
     if (to.base == GPR_ESP)
         to.disp += insn->opsize;
@@ -133,7 +122,7 @@ static void pop_segment(struct context *c, const struct insn *insn,
     if (insn->opsize == 4 && segment_memo_applies(c, seg)) {
         struct mem_ref m = access_stack(c, 0, 4, MEM_READ);
 
-        load_sized(e, 2, R8, m);
+        emit_load_zx(e, 2, R8, m);
         access_end(c, false);
         done = emit_segment_memo(c, seg, 4);
     }

@@ -43,18 +43,6 @@ static void step_to_r9(struct emit *e, unsigned size)
     emit_mov_rr64(e, RAX, R14);
 }
 
-static void load(struct emit *e, unsigned size, struct mem_ref m)
-{
-    if (size == 4)
-        emit_load32(e, HOST_TEMP, m);
-    else
-        emit_mem(e,
-                 &(struct enc){.map = 1,
-                               .opcode = size == 2 ? 0xb7 : 0xb6,
-                               .reg = HOST_TEMP},
-                 &m);
-}
-
 static void store(struct emit *e, unsigned size, enum host_reg r,
                   struct mem_ref m)
 {
@@ -68,7 +56,8 @@ static void store(struct emit *e, unsigned size, enum host_reg r,
 static void element(struct emit *e, unsigned size, bool moves)
 {
     if (moves)
-        load(e, size, (struct mem_ref){true, RSI, NO_REG, 0, 0});
+        emit_load_zx(e, size, HOST_TEMP,
+                     (struct mem_ref){true, RSI, NO_REG, 0, 0});
     store(e, size, moves ? HOST_TEMP : RAX,
           (struct mem_ref){true, RDI, NO_REG, 0, 0});
 }
@@ -95,9 +84,7 @@ static uint8_t *few_elements(struct emit *e, unsigned size, bool moves)
     many = emit_jmp_open(e);
     emit_close8(e, few);
     emit_mov_rr64(e, RCX, R14);
-    emit_load64(e, R11, STATE(fast_strings));
-    emit_lea64(e, R11, host_ref(R11, 1));
-    emit_store64(e, R11, STATE(fast_strings));
+    emit_count(e, STATE(fast_strings));
     step_to_r9(e, size);
     head = emit_here(e);
     end = emit_jecxz_open(e);

@@ -187,7 +187,7 @@ static void emit_load_segment(struct context *c, const struct insn *insn)
         } else {
             struct mem_ref m = access_begin(c, &insn->mem, 2, MEM_READ);
 
-            emit_mem(e, &(struct enc){.map = 1, .opcode = 0xb7, .reg = R8}, &m);
+            emit_load_zx(e, 2, R8, m);
             access_end(c, false);
         }
         done = emit_segment_memo(c, seg, 0);
