@@ -17,6 +17,11 @@ import time
 import tty
 
 
+# What a kernel in trouble says.
+TROUBLE = re.compile(rb"[^\r\n]*(?:Kernel panic|BUG:|Oops|general protection|"
+                     rb"segfault|Call Trace|RIP:|EIP:)[^\r\n]*")
+
+
 class ConsoleError(Exception):
     """The machine did not do what was waited for; the text says what."""
 
@@ -84,11 +89,38 @@ class Console:
                 return match
             if self.ended:
                 raise ConsoleError(f"the machine ended ({self.status()}) "
-                                   f"before printing {pattern.decode()!r}")
+                                   f"before printing {pattern.decode()!r}; "
+                                   f"{self._where()}")
             if time.monotonic() > limit:
                 raise ConsoleError(f"{pattern.decode()!r} not printed within "
-                                   f"{seconds:.0f} s")
+                                   f"{seconds:.0f} s; {self._where()}")
             self._pump(0.2)
+
+    def _registers(self):
+        """What the monitor says of the registers, two readings a second
+        apart; nothing if there is no monitor on this console."""
+        start = len(self.output)
+        if self.ended:
+            return "gone"
+        try:
+            self.type(b"\x01cinfo registers\r", 2)
+            for _ in range(10):
+                self._pump(0.1)
+            self.type(b"info registers\r", 2)
+            for _ in range(10):
+                self._pump(0.1)
+        except ConsoleError:
+            pass
+        words = re.findall(rb"(?:E[A-Z]{2}|CR[0-4])=[0-9a-f]{8}",
+                           self.output[start:])
+        return b" ".join(words).decode()
+
+    def _where(self):
+        """Where the machine stands, in one line."""
+        text = self.output
+        lines = [line.decode(errors="replace").strip() for line in
+                 TROUBLE.findall(text)[:4] + text.splitlines()[-2:]]
+        return f"console: {' / '.join(lines)}; CPU: {self._registers()}"
 
     def wait_for_end(self, seconds):
         """The program's exit status; a negative one is a signal."""
