@@ -123,8 +123,8 @@ static bool refused_to_user(const struct context *c, enum callout_id id)
 static uint32_t callout_arg(struct context *c, const struct insn *insn)
 {
     unsigned id = insn->rule->callout;
-    bool stores = id == CALLOUT_ID_sldt || id == CALLOUT_ID_str ||
-                  id == CALLOUT_ID_smsw || id == CALLOUT_ID_arpl;
+    bool stores =
+        id == CALLOUT_ID_sldt || id == CALLOUT_ID_str || id == CALLOUT_ID_smsw;
     enum mem_flags flags = stores ? MEM_WRITE : MEM_READ;
 
     if (refused_to_user(c, id))
@@ -142,7 +142,8 @@ static uint32_t callout_arg(struct context *c, const struct insn *insn)
         return ARG_MAKE(insn->enc.reg, insn->opsize, 0);
     case FORM_RM:
         return rm_operand(c, insn, 0, flags);
-    case FORM_RM_REG:
+    case FORM_RM_REG: /* arpl */
+        return rm_operand(c, insn, insn->enc.reg | insn->mem.seg << 3, flags);
     case FORM_REG_RM:
         return rm_operand(c, insn, insn->enc.reg, flags);
     case FORM_MEM:

@@ -51,7 +51,7 @@
                                              * lsl: source reg/mem, ARG_SECOND \
                                              * = destination, ARG_SIZE its                                                     \
                                              * size; arpl: reg/mem, ARG_SECOND \
-                                             * = source */                     \
+                                             * = source | segment << 3 */      \
         X(lgdt) X(lidt) X(sgdt) X(sidt) X(lldt) X(ltr) X(sldt) X(str) X(lar)   \
             X(lsl) X(verr) X(verw) X(arpl) X(smsw)                             \
                 X(lmsw) /* control and debug registers: ARG_REG = GPR,         \

@@ -234,6 +234,19 @@ enum callout_result callout_verw(struct vcpu *v, uint32_t arg, uint32_t lin)
     return CALLOUT_NEXT;
 }
 
+/* Memory is written, and checked for that, only if it changes: so processors
+ * do it (quirks.md). */
+static bool arpl_write(struct vcpu *v, uint32_t arg, uint32_t lin, uint32_t to)
+{
+    enum seg s = (enum seg)(ARG_SECOND(arg) >> 3);
+    gva_t at;
+
+    if ((arg & ARG_MEM) &&
+        !vcpu_seg_check(v, s, lin - v->seg[s].base, 2, MEM_WRITE, &at))
+        return false;
+    return operand_write(v, arg, lin, 2, to);
+}
+
 enum callout_result callout_arpl(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     uint32_t to, rpl = v->gpr[ARG_SECOND(arg) & 7] & 3;
@@ -242,7 +255,7 @@ enum callout_result callout_arpl(struct vcpu *v, uint32_t arg, uint32_t lin)
         return vcpu_raise(v, VEC_UD);
     if (!operand_read(v, arg, lin, 2, &to))
         return vcpu_deliver_fault(v);
-    if ((to & 3) < rpl && !operand_write(v, arg, lin, 2, (to & ~3u) | rpl))
+    if ((to & 3) < rpl && !arpl_write(v, arg, lin, (to & ~3u) | rpl))
         return vcpu_deliver_fault(v);
     zf_set(v, (to & 3) < rpl);
     return CALLOUT_NEXT;

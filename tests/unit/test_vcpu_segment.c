@@ -350,6 +350,31 @@ START_TEST(arpl_raises_the_rpl)
 }
 END_TEST
 
+START_TEST(arpl_writes_only_what_it_changes)
+{
+    const uint32_t arg = ARG_MEM | REG(0, 2, GPR_EBX | SEG_DS << 3);
+
+    setup_flat(0);
+    CPU->seg[SEG_DS].attr &= (uint16_t)~2; /* read only */
+    vcpu_segment_changed(CPU, SEG_DS);
+    CPU->gpr[GPR_EBX] = 2;
+    poke(AT_STACK3 - 64, 4, 0x11110013);
+    RUN(arpl, arg, AT_STACK3 - 64);
+    ck_assert_uint_eq(CPU->eip, AT_CODE); /* no fault */
+    ck_assert(!(CPU->eflags_arith & EFL_ZF));
+    poke(AT_STACK3 - 64, 4, 0x11110011);
+    RUN(arpl, arg, AT_STACK3 - 64);
+    assert_handler(VEC_GP, 0, AT_CODE);
+    ck_assert_uint_eq(peek(AT_STACK3 - 64, 4), 0x11110011);
+    setup_flat(0);
+    CPU->gpr[GPR_EBX] = 2;
+    poke(AT_STACK3 - 64, 4, 0x11110011);
+    RUN(arpl, arg, AT_STACK3 - 64);
+    ck_assert_uint_eq(peek(AT_STACK3 - 64, 4), 0x11110012);
+    ck_assert(CPU->eflags_arith & EFL_ZF);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {flat_loads_go_on_inline,
@@ -367,7 +392,8 @@ int main(void)
                                   lldt_and_ltr_checks,
                                   tables_are_stored_as_loaded,
                                   lar_lsl_verr_verw,
-                                  arpl_raises_the_rpl};
+                                  arpl_raises_the_rpl,
+                                  arpl_writes_only_what_it_changes};
     Suite *suite = suite_create("vcpu-segment");
     TCase *tcase = tcase_create("segment");
     SRunner *runner;
