@@ -70,8 +70,8 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
 
 /* --- callouts that may rewrite code -------------------------------------- */
 
-/* A store may kill the TU it runs in, invlpg may change where code is: go on
- * in fresh code (invariant C2). */
+/* A store may kill the TU it runs in, invlpg and the chipset may change where
+ * code is: go on in fresh code (invariant C2). */
 #define GUARDED_CALLOUTS(X) \
     X(movs)                 \
     X(stos)                 \
@@ -88,6 +88,8 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
     X(str)                  \
     X(smsw)                 \
     X(arpl)                 \
+    X(out)                  \
+    X(outs)                 \
     X(invlpg)
 #define X(name)                                                             \
     static enum callout_result guarded_##name(struct vcpu *v, uint32_t arg, \
@@ -434,9 +436,8 @@ static bool make_parts(struct engine_bt *bt)
     if (!options.insn_max && size < TC_SMALL)
         options.insn_max = INSN_MAX_SMALL;
     fill_calls(&calls);
-    bt->cc =
-        codecache_create(size < TC_MIN ? TC_MIN : size,
-                         (gfn_t)(mmu_ram_size(bt->mmu) >> PAGE_SHIFT), &events);
+    bt->cc = codecache_create(size < TC_MIN ? TC_MIN : size,
+                              mmu_frames(bt->mmu), &events);
     if (!bt->cc || !make_stacks(bt))
         return false;
     bt->translator =

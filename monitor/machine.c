@@ -30,7 +30,8 @@ _Static_assert(MACHINE_SERIAL_PORTS == DEVICES_SERIAL_PORTS, "serial ports");
 
 struct machine {
     const struct machine_options *options;
-    struct boot_image *image;
+    struct boot_image *image; /* NULL: the ROM boots */
+    struct boot_rom rom;
     struct world world;
     struct device_set devices;
     struct engine *engine;
@@ -206,6 +207,21 @@ void machine_info_registers(struct machine *m, char *to, size_t size)
 
 /* --- creation ------------------------------------------------------------ */
 
+/* PAM registers to pieces of 16 KiB (82441FX 3.2.18): bit 0 of a nibble lets
+ * reads have RAM, bit 1 writes. The first register's upper nibble is for the
+ * last 64 KiB, then they go up from c0000h. */
+static void map_memory(struct machine *m, const uint8_t *pam)
+{
+    uint8_t modes[MMU_LEGACY_PIECES];
+
+    for (unsigned i = 0; i < MMU_LEGACY_PIECES; i++) {
+        unsigned nibble = i < 12 ? i + 2 : 1;
+
+        modes[i] = pam[nibble / 2] >> nibble % 2 * 4 & 3;
+    }
+    mmu_map_legacy(m->mmu, modes);
+}
+
 static bool create_devices(struct machine *m, char *why, size_t why_size)
 {
     const struct machine_options *o = m->options;
@@ -220,10 +236,12 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
         .debug_exit = o->debug_exit,
         .debug_exit_port = o->debug_exit_port,
         .debug_exit_size = o->debug_exit_size,
+        .firmware = m->image == NULL,
         .no_acpi = o->no_acpi,
         .rtc_localtime = o->rtc_localtime,
         .intr = intr_changed,
         .intr_opaque = m,
+        .map_memory = map_memory,
         .request = machine_request,
         .set_paused = machine_set_paused,
         .is_paused = machine_is_paused,
@@ -257,6 +275,8 @@ static bool create_mmu(struct machine *m, bool windows, char *why,
     const struct machine_options *o = m->options;
     const struct mmu_config config = {
         .ram_size = o->ram_size,
+        .rom = m->rom.bytes,
+        .rom_size = m->rom.size,
         .max_mappings = o->bt.max_mappings,
         .window_drop = o->bt.window_drop,
         .windows = windows,
@@ -292,6 +312,10 @@ static bool create_kvm(struct machine *m, char *why, size_t why_size)
 {
     const struct mmu_events events = world_mmu_events(&m->world);
 
+    if (!m->image) {
+        snprintf(why, why_size, "kvm: runs no firmware ROM");
+        return false;
+    }
     if (!create_mmu(m, false, why, why_size))
         return false;
     m->engine = engine_kvm_create(m->vcpu, m->mmu, &events, why, why_size);
@@ -323,7 +347,8 @@ static void set_sci_level(struct machine *m)
     bus_port_write(m->devices.bus, ELCR_SLAVE, 1, BIT(9 - 8));
 }
 
-/* Everything to its power-on state with the kernel loaded: vcpu thread. */
+/* Everything to its power-on state with the kernel loaded, or at the ROM's
+ * reset vector: vcpu thread. */
 static bool power_on(struct machine *m, char *why, size_t why_size)
 {
     struct vcpu *v = m->vcpu;
@@ -331,20 +356,33 @@ static bool power_on(struct machine *m, char *why, size_t why_size)
 
     m->engine->reset(m->engine);
     vcpu_reset(v);
-    if (!boot_load(m->image, v->ram, m->options->ram_size, !m->options->no_acpi,
-                   &entry, why, why_size))
-        return false;
-    boot_enter(&entry, v);
+    if (m->image) {
+        if (!boot_load(m->image, v->ram, m->options->ram_size,
+                       !m->options->no_acpi, &entry, why, why_size))
+            return false;
+        boot_enter(&entry, v);
+    }
     v->tsc_offset = -__builtin_ia32_rdtsc();
     mmu_flush(m->mmu);
     machine_lock();
     devices_reset(&m->devices);
-    if (!m->options->no_acpi)
+    if (m->image && !m->options->no_acpi)
         set_sci_level(m);
     machine_unlock();
     m->halted = false;
     log_event(CPU_RESET, "reset: eip=%08x", v->eip);
     return true;
+}
+
+/* A kernel is booted directly, without firmware. */
+static bool open_files(struct machine *m, char *why, size_t why_size)
+{
+    const struct machine_options *o = m->options;
+
+    if (!o->kernel)
+        return boot_rom_open(&m->rom, o->bios, why, why_size);
+    m->image = boot_open(o->kernel, o->initrd, o->append, why, why_size);
+    return m->image != NULL;
 }
 
 struct machine *machine_create(const struct machine_options *options, char *why,
@@ -358,9 +396,7 @@ struct machine *machine_create(const struct machine_options *options, char *why,
     }
     m->options = options;
     pthread_cond_init(&m->info_done, NULL);
-    m->image = boot_open(options->kernel, options->initrd, options->append, why,
-                         why_size);
-    if (!m->image || !create_vcpu(m, why, why_size) ||
+    if (!open_files(m, why, why_size) || !create_vcpu(m, why, why_size) ||
         !create_engine(m, why, why_size) || !create_devices(m, why, why_size) ||
         !power_on(m, why, why_size)) {
         machine_destroy(m);
@@ -380,6 +416,7 @@ void machine_destroy(struct machine *m)
         mmu_destroy(m->mmu);
     free(m->vcpu);
     boot_close(m->image);
+    boot_rom_close(&m->rom);
     pthread_cond_destroy(&m->info_done);
     free(m);
 }

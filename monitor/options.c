@@ -334,7 +334,8 @@ static const struct option_row rows[] = {
     {"d", "CHANNEL,...", "log events; help lists the channels", option_log},
     {"D", "FILE", "log to a file instead of standard error", option_log_file},
     {"singlestep", NULL, "the same as -accel bt,tu-max=1", option_singlestep},
-    {"bios", "FILE", "firmware; not used when a kernel is given", option_bios},
+    {"bios", "FILE", "run a firmware ROM; not used when a kernel is given",
+     option_bios},
     {"vga", "none", "there is no display adapter", option_only_none},
     {"net", "none", "there is no network", option_only_none},
     {"nic", "none", "there is no network", option_only_none},
@@ -351,7 +352,7 @@ static const struct option_row rows[] = {
 
 static bool option_help(struct parse *p)
 {
-    printf("Usage: ringfall -kernel FILE [OPTION...]\n"
+    printf("Usage: ringfall -kernel FILE|-bios FILE [OPTION...]\n"
            "Runs a 32-bit x86 guest. Options have QEMU's names and meaning:\n"
            "\n");
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -422,9 +423,9 @@ static bool finish(struct options *o, char *why, size_t why_size)
     if (!o->cpu_given &&
         !cpu_model_parse("max", &o->machine.cpu, why, why_size))
         return false;
-    if (!o->machine.kernel) {
+    if (!o->machine.kernel && !o->machine.bios) {
         snprintf(why, why_size,
-                 "no kernel given; -kernel FILE is needed "
+                 "no kernel given; -kernel FILE or -bios FILE is needed "
                  "(-h lists the options)");
         return false;
     }

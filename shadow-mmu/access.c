@@ -17,8 +17,8 @@ struct parts {
     unsigned count;
     struct {
         gpa_t gpa;
+        gpa_t at; /* in memory, or NO_MEMORY */
         unsigned len;
-        bool ram;
     } part[2];
 };
 
@@ -51,7 +51,7 @@ static bool translate(struct mmu *mmu, gva_t gva, enum mem_flags flags,
     space_check_mode(mmu);
     if (!walk_access(mmu, gva, flags, &w))
         return false;
-    if (!(flags & MEM_FETCH) && gpa_is_ram(mmu, w.gpa))
+    if (!(flags & MEM_FETCH) && ram_at(mmu, w.gpa) != NO_MEMORY)
         soft_tlb_fill(mmu, gva, tlb_mode(flags), &w);
     *gpa = w.gpa | (gva & (PAGE_SIZE - 1));
     return true;
@@ -66,14 +66,14 @@ static bool translate_parts(struct mmu *mmu, gva_t gva, unsigned len,
     p->part[0].len = len < rest ? len : rest;
     if (!translate(mmu, gva, flags, &p->part[0].gpa))
         return false;
-    p->part[0].ram = gpa_is_ram(mmu, p->part[0].gpa);
+    p->part[0].at = ram_at(mmu, p->part[0].gpa);
     if (len <= rest)
         return true;
     p->count = 2;
     p->part[1].len = len - rest;
     if (!translate(mmu, gva + rest, flags, &p->part[1].gpa))
         return false;
-    p->part[1].ram = gpa_is_ram(mmu, p->part[1].gpa);
+    p->part[1].at = ram_at(mmu, p->part[1].gpa);
     return true;
 }
 
@@ -117,8 +117,10 @@ static void io_write(struct mmu *mmu, gpa_t gpa, const uint8_t *from,
 
 static void part_read(struct mmu *mmu, gpa_t gpa, void *to, unsigned len)
 {
-    if (gpa_is_ram(mmu, gpa))
-        bytes_copy_small(to, mmu->ram + gpa, len);
+    gpa_t at = ram_at(mmu, gpa);
+
+    if (at != NO_MEMORY)
+        bytes_copy_small(to, mmu->ram + at, len);
     else
         io_read(mmu, gpa, to, len);
 }
@@ -126,22 +128,31 @@ static void part_read(struct mmu *mmu, gpa_t gpa, void *to, unsigned len)
 static void part_write(struct mmu *mmu, gpa_t gpa, const void *from,
                        unsigned len)
 {
-    if (!gpa_is_ram(mmu, gpa)) {
-        io_write(mmu, gpa, from, len);
+    gpa_t at = ram_write_at(mmu, gpa);
+
+    if (at == NO_MEMORY) {
+        if (ram_at(mmu, gpa) == NO_MEMORY) /* else it is ROM */
+            io_write(mmu, gpa, from, len);
         return;
     }
-    bytes_copy_small(mmu->ram + gpa, from, len);
-    if (UNLIKELY(trace_on(mmu, gpa)))
-        trace_written(mmu, gpa, len);
+    bytes_copy_small(mmu->ram + at, from, len);
+    if (UNLIKELY(trace_on(mmu, at)))
+        trace_written(mmu, at, len);
 }
 
 /* --- slow side of generated code ----------------------------------------- */
-static bool parts_contiguous(const struct parts *p)
+static bool part_in_place(const struct mmu *mmu, gpa_t at, enum mem_flags flags)
 {
-    return p->part[0].ram &&
-           (p->count == 1 ||
-            (p->part[1].ram &&
-             p->part[1].gpa == p->part[0].gpa + p->part[0].len));
+    return at != NO_MEMORY && !((flags & MEM_WRITE) && read_only(mmu, at));
+}
+
+/* Can the access be done in memory? */
+static bool in_place(const struct mmu *mmu, const struct parts *p,
+                     enum mem_flags flags)
+{
+    return part_in_place(mmu, p->part[0].at, flags) &&
+           (p->count == 1 || (part_in_place(mmu, p->part[1].at, flags) &&
+                              p->part[1].at == p->part[0].at + p->part[0].len));
 }
 
 void *mmu_slow_access(struct mmu *mmu, gva_t gva, unsigned len,
@@ -149,27 +160,29 @@ void *mmu_slow_access(struct mmu *mmu, gva_t gva, unsigned len,
 {
     struct parts p;
     uint8_t *bounce;
+    bool direct;
 
     stat_inc(SOFT_SLOW);
     CHECK(len && len <= BOUNCE_SIZE, "slow access of %u bytes", len);
     mmu->pending.parts = 0;
     if (!translate_parts(mmu, gva, len, flags, &p))
         return NULL;
+    direct = in_place(mmu, &p, flags);
     if (flags & MEM_WRITE) {
         mmu->pending.parts = p.count;
         mmu->pending.bounce = NULL;
         for (unsigned i = 0; i < p.count; i++) {
-            mmu->pending.part[i].gpa = p.part[i].gpa;
+            mmu->pending.part[i].gpa = direct ? p.part[i].at : p.part[i].gpa;
             mmu->pending.part[i].len = p.part[i].len;
         }
     }
-    if (parts_contiguous(&p))
-        return mmu->ram + p.part[0].gpa;
+    if (direct)
+        return mmu->ram + p.part[0].at;
 
     bounce = mmu->v->bounce + (gva & 63);
     mmu->pending.bounce = bounce;
     for (unsigned i = 0, at = 0; i < p.count; at += p.part[i++].len)
-        if (p.part[i].ram || !(flags & MEM_NO_READ))
+        if (p.part[i].at != NO_MEMORY || !(flags & MEM_NO_READ))
             part_read(mmu, p.part[i].gpa, bounce + at, p.part[i].len);
     return bounce;
 }
@@ -209,13 +222,14 @@ static enum mmu_window window_outcome(struct mmu *mmu, gva_t gva,
     struct view *view = space_view(mmu, flags);
     enum mmu_window outcome = WINDOW_SERVES;
     struct walk w;
+    gpa_t at;
 
     if (window_has(view, gva, flags))
         return WINDOW_SERVES;
     if (!walk_peek(mmu, gva, flags, &w))
         return WINDOW_FAULTS;
-    if (!gpa_is_ram(mmu, w.gpa) ||
-        ((flags & MEM_WRITE) && trace_on(mmu, w.gpa)))
+    at = ram_at(mmu, w.gpa);
+    if (at == NO_MEMORY || ((flags & MEM_WRITE) && trace_on(mmu, at)))
         return WINDOW_CANNOT;
     if (!page_set_has(&view->seen, gva >> PAGE_SHIFT)) {
         page_set_add(&view->seen, gva >> PAGE_SHIFT);
@@ -318,35 +332,38 @@ void *mmu_page(struct mmu *mmu, gva_t gva, unsigned want, unsigned *len,
 {
     unsigned rest = PAGE_SIZE - (gva & (PAGE_SIZE - 1));
     uint8_t *hva = tlb_lookup(mmu, gva, 1, flags);
-    gpa_t gpa;
+    gpa_t gpa, at;
 
     *len = want < rest ? want : rest;
     if (hva) {
-        gpa = (gpa_t)(hva - mmu->ram);
+        at = (gpa_t)(hva - mmu->ram);
     } else {
         if (!translate(mmu, gva, flags, &gpa))
             return NULL;
-        if (!gpa_is_ram(mmu, gpa)) {
+        at = ram_at(mmu, gpa);
+        if (!part_in_place(mmu, at, flags)) {
             mmu->v->fault.vector = 0xff;
             return NULL;
         }
     }
     if (flags & MEM_WRITE) {
         mmu->page_gva = gva & PAGE_MASK;
-        mmu->page_gpa = gpa & ~(gpa_t)(PAGE_SIZE - 1);
+        mmu->page_at = at & ~(gpa_t)(PAGE_SIZE - 1);
     }
-    return mmu->ram + gpa;
+    return mmu->ram + at;
 }
 
 void mmu_written(struct mmu *mmu, gva_t gva, unsigned len)
 {
     /* The page tables may have been what was written: the frame is the one
      * handed out, not the one a walk would find now. */
-    gpa_t gpa = mmu->page_gpa | (gva & (PAGE_SIZE - 1));
+    gpa_t gpa, at = mmu->page_at | (gva & (PAGE_SIZE - 1));
 
-    if ((gva & PAGE_MASK) != mmu->page_gva &&
-        !mmu_debug_translate(mmu, gva, &gpa))
-        return;
-    if (gpa_is_ram(mmu, gpa))
-        trace_written(mmu, gpa, len);
+    if ((gva & PAGE_MASK) != mmu->page_gva) {
+        if (!mmu_debug_translate(mmu, gva, &gpa))
+            return;
+        at = ram_at(mmu, gpa);
+    }
+    if (at != NO_MEMORY)
+        trace_written(mmu, at, len);
 }

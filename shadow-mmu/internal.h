@@ -17,9 +17,10 @@
 #include "shadow-mmu/mmu.h"
 
 #define LINEAR_PAGES (1u << 20)
-#define REGIONS      2048u /* page-directory entries: 1024, PAE 4 * 512 */
-#define HOLE_START   0xa0000u
-#define HOLE_END     0xc0000u
+#define REGIONS      2048u    /* page-directory entries: 1024, PAE 4 * 512 */
+#define LOW_START    0xa0000u /* where physical memory is not plain RAM: */
+#define HOLE_END     0xc0000u /* I/O up to here, then by mmu->legacy */
+#define LOW_END      0x100000u
 
 /* Bits of paging entries (SDM 3A tables 4-4 to 4-11). */
 #define PTE_P  0x001ull
@@ -119,7 +120,9 @@ struct mmu {
     struct mmu_config config;
     uint8_t *ram;
     uint64_t ram_size;
+    uint64_t rom_size; /* at ram + 4 GiB - rom_size */
     int ram_fd;
+    uint8_t legacy[MMU_LEGACY_PIECES]; /* enum mmu_legacy bits */
 
     /* What every cached translation was made under. */
     const struct paging_mode *mode;
@@ -128,7 +131,8 @@ struct mmu {
     /* Soft TLB: filled entries, and those of pages that are not global. */
     uint64_t tlb_local[TLB_MODES][SOFT_TLB_ENTRIES / 64];
 
-    uint32_t *traces; /* per frame: how often traced */
+    gfn_t frames;
+    uint32_t *traces; /* per frame: how often traced, and TRACE_READ_ONLY */
     uint32_t *rmap;   /* per frame: head of its mappings */
 
     bool unsorted; /* pages with G were noted as local: CR4.PGE was clear */
@@ -184,7 +188,7 @@ struct mmu {
 
     /* The last page handed out by mmu_page for writing. */
     gva_t page_gva;
-    gpa_t page_gpa;
+    gpa_t page_at;
 };
 
 /* --- ram.c --------------------------------------------------------------- */
@@ -194,10 +198,20 @@ void pages_free(void *p, uint64_t size);
 bool ram_create(struct mmu *mmu, char *why, size_t why_size);
 void ram_destroy(struct mmu *mmu);
 
-static inline bool gpa_is_ram(const struct mmu *mmu, gpa_t gpa)
+/* Where the memory at gpa lies: mmu->ram + that. Frames, their traces and
+ * mappings go by this address: one frame may be seen at two physical ones. */
+#define NO_MEMORY UINT64_MAX
+gpa_t ram_special(const struct mmu *mmu, gpa_t gpa);
+static inline gpa_t ram_at(const struct mmu *mmu, gpa_t gpa)
 {
-    return gpa < mmu->ram_size && !(gpa >= HOLE_START && gpa < HOLE_END);
+    if (LIKELY(gpa < mmu->ram_size && gpa - LOW_START >= LOW_END - LOW_START))
+        return gpa;
+    return ram_special(mmu, gpa);
 }
+
+/* A write to memory that cannot be written at `at`: to where the chipset sends
+ * it, if anywhere. Returns the address in RAM or NO_MEMORY. */
+gpa_t ram_write_at(const struct mmu *mmu, gpa_t gpa);
 
 /* libc's would use vector registers, which are the guest's. */
 static inline void bytes_copy(void *to, const void *from, size_t len)
@@ -307,6 +321,8 @@ void space_drop_all(struct mmu *mmu, struct view *view);
 bool space_select(struct mmu *mmu);
 /* Cached translations made under other paging-mode bits go. */
 void space_check_mode(struct mmu *mmu);
+/* Everything cached goes (mmu.c). */
+void space_drop_everything(struct mmu *mmu);
 
 /* --- window.c ------------------------------------------------------------ */
 bool window_create_all(struct mmu *mmu);
@@ -341,11 +357,17 @@ void window_protect_frame(struct mmu *mmu, gfn_t gfn);
 void window_select(struct mmu *mmu);
 
 /* --- trace.c ------------------------------------------------------------- */
-static inline bool trace_on(const struct mmu *mmu, gpa_t gpa)
+/* A frame that cannot be written by way of its address is traced for ever. */
+#define TRACE_READ_ONLY 0x80000000u
+static inline bool trace_on(const struct mmu *mmu, gpa_t at)
 {
-    return mmu->traces[gpa >> PAGE_SHIFT] != 0;
+    return mmu->traces[at >> PAGE_SHIFT] != 0;
 }
-/* Reports a write of RAM [gpa, gpa+len), which may span two frames. */
-void trace_written(struct mmu *mmu, gpa_t gpa, unsigned len);
+static inline bool read_only(const struct mmu *mmu, gpa_t at)
+{
+    return mmu->traces[at >> PAGE_SHIFT] & TRACE_READ_ONLY;
+}
+/* Reports a write of RAM [at, at+len), which may span two frames. */
+void trace_written(struct mmu *mmu, gpa_t at, unsigned len);
 
 #endif

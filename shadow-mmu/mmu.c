@@ -58,7 +58,7 @@ void mmu_destroy(struct mmu *mmu)
     pages_free(mmu, sizeof *mmu);
 }
 
-static void drop_everything(struct mmu *mmu)
+void space_drop_everything(struct mmu *mmu)
 {
     soft_tlb_clear(mmu);
     space_drop_all(mmu, mmu->kernel);
@@ -77,7 +77,7 @@ void space_check_mode(struct mmu *mmu)
 {
     if (UNLIKELY(mmu->mode != walk_mode(mmu->v) ||
                  mmu->cr0_wp != (mmu->v->cr0 & CR0_WP)))
-        drop_everything(mmu);
+        space_drop_everything(mmu);
 }
 
 void mmu_flush(struct mmu *mmu)
@@ -138,6 +138,7 @@ enum mmu_fault_result mmu_fault(struct mmu *mmu, gva_t gva,
 {
     struct view *view;
     struct walk w;
+    gpa_t at;
 
     space_check_mode(mmu);
     view = space_view(mmu, flags);
@@ -148,8 +149,9 @@ enum mmu_fault_result mmu_fault(struct mmu *mmu, gva_t gva,
         mmu->expected.view = view;
         return MMU_GUEST_FAULT;
     }
-    if (!mmu->config.windows || !gpa_is_ram(mmu, w.gpa) ||
-        ((flags & MEM_WRITE) && trace_on(mmu, w.gpa)))
+    at = ram_at(mmu, w.gpa);
+    if (!mmu->config.windows || at == NO_MEMORY ||
+        ((flags & MEM_WRITE) && trace_on(mmu, at)))
         return MMU_SLOW_ONLY;
     if (!window_fill(mmu, view, gva, flags, &w)) {
         window_settle(mmu);
@@ -164,18 +166,20 @@ enum mmu_fault_result mmu_fetch(struct mmu *mmu, gva_t gva,
 {
     struct view *view;
     struct walk w;
+    gpa_t at;
 
     space_check_mode(mmu);
     if (!walk_access(mmu, gva, (flags & MEM_USER) | MEM_FETCH, &w))
         return MMU_GUEST_FAULT;
-    if (!gpa_is_ram(mmu, w.gpa))
+    at = ram_at(mmu, w.gpa);
+    if (at == NO_MEMORY)
         return MMU_SLOW_ONLY;
     view = space_view(mmu, flags);
     space_note(mmu, view, gva, &w);
     window_settle(mmu);
     page_set_add(&view->exec, gva >> PAGE_SHIFT);
-    out->gpa = w.gpa | (gva & (PAGE_SIZE - 1));
-    out->page = mmu->ram + w.gpa;
+    out->gpa = at | (gva & (PAGE_SIZE - 1));
+    out->page = mmu->ram + at;
     out->global = w.global;
     return MMU_FILLED;
 }
@@ -207,13 +211,15 @@ static void fill_expected(struct mmu *mmu)
     enum mem_flags flags = mmu->expected.flags;
     gva_t gva = mmu->expected.gva;
     struct walk w;
+    gpa_t at;
 
     mmu->expected.armed = false;
     if (!mmu->config.windows || mmu->expected.view != mmu->current ||
-        !walk_peek(mmu, gva, flags, &w) || !w.accessed ||
-        !gpa_is_ram(mmu, w.gpa))
+        !walk_peek(mmu, gva, flags, &w) || !w.accessed)
         return;
-    if ((flags & MEM_WRITE) && (!w.dirty || trace_on(mmu, w.gpa)))
+    at = ram_at(mmu, w.gpa);
+    if (at == NO_MEMORY ||
+        ((flags & MEM_WRITE) && (!w.dirty || trace_on(mmu, at))))
         return;
     if (!window_has(mmu->current, gva, flags))
         window_fill(mmu, mmu->current, gva, flags, &w);

@@ -30,10 +30,16 @@ struct mmu;
 /* MAXPHYADDR (CPUID.80000008H:EAX[7:0]): reserved bits and PSE-36 follow it. */
 #define MMU_PHYS_BITS 36
 
-/* Guest RAM: [0, below_4g) of guest physical space is RAM at ram + gpa, except
- * [0xa0000, 0xc0000) which is I/O. Everything else is I/O space. */
+#define MMU_ROM_MAX 0x1000000u
+
+/* Guest RAM: [0, ram_size) of guest physical space is RAM at ram + gpa, except
+ * [0xa0000, 0xc0000) which is I/O. A ROM ends at 4 GiB. What [0xc0000,
+ * 0x100000) is, mmu_map_legacy says; RAM before it is called. The rest is I/O
+ * space. */
 struct mmu_config {
     uint64_t ram_size;     /* bytes, multiple of 4096, at most 0xe0000000 */
+    const uint8_t *rom;    /* its bytes, copied; NULL: none */
+    uint64_t rom_size;     /* multiple of 4096, at most MMU_ROM_MAX */
     unsigned max_mappings; /* 0: 3/4 of the host's vm.max_map_count */
     unsigned max_windows;  /* cached U windows; 0: default (16) */
     unsigned window_drop;  /* stress: drop all windows every N fills; 0 off */
@@ -113,7 +119,7 @@ void mmu_written(struct mmu *mmu, gva_t gva, unsigned len);
 
 /* --- instruction fetch --------------------------------------------------- */
 struct mmu_fetch {
-    gpa_t gpa;           /* of the byte at gva */
+    gpa_t gpa;           /* of the byte at gva; ROM: of its place below 4 GiB */
     const uint8_t *page; /* host address of the frame */
     bool global;         /* same in every address space (G bit or PG = 0) */
 };
@@ -127,12 +133,27 @@ enum mmu_fault_result mmu_fetch(struct mmu *mmu, gva_t gva,
 /* Frames that hold translated code; counted on/off by the code cache. */
 void mmu_trace_code(struct mmu *mmu, gfn_t gfn, bool on);
 
+/* --- memory between 0xc0000 and 0x100000 --------------------------------- */
+enum mmu_legacy {
+    LEGACY_READ_RAM = 1, /* reads come from RAM; else from the ROM's end */
+    LEGACY_WRITE_RAM = 2 /* writes go to RAM; else nowhere */
+};
+#define MMU_LEGACY_START  0xc0000u
+#define MMU_LEGACY_PIECE  0x4000u
+#define MMU_LEGACY_PIECES 16u
+/* The last 128 KiB of the ROM, or all if it is shorter, lie below 1 MiB where
+ * RAM is not read. Anything cached goes if that changes; vcpu thread. */
+void mmu_map_legacy(struct mmu *mmu, const uint8_t modes[MMU_LEGACY_PIECES]);
+
 /* Physical access by devices and loaders (any thread may read; writes to
- * traced frames are reported if on the vcpu thread). NULL if not all RAM. */
+ * traced frames are reported if on the vcpu thread, and ROM must not be
+ * written). NULL if not all memory, or not in one piece. */
 void *mmu_phys(struct mmu *mmu, gpa_t gpa, uint64_t len);
 /* Reports what was written through mmu_phys (vcpu thread, or vcpu stopped). */
 void mmu_phys_written(struct mmu *mmu, gpa_t gpa, uint64_t len);
 uint64_t mmu_ram_size(const struct mmu *mmu);
+/* Frames are numbers below this: struct mmu_fetch, mmu_trace_code. */
+gfn_t mmu_frames(const struct mmu *mmu);
 
 /* Debugging: translates gva with no side effect; false if not mapped. */
 bool mmu_debug_translate(struct mmu *mmu, gva_t gva, gpa_t *gpa);

@@ -24,10 +24,11 @@ void soft_tlb_fill(struct mmu *mmu, gva_t gva, enum tlb_mode mode,
     unsigned index = SOFT_TLB_INDEX(gva);
     struct soft_tlb_entry *e = &mmu->v->tlb[mode][index];
     uint64_t bit = 1ull << (index & 63);
+    gpa_t at = ram_at(mmu, w->gpa);
 
-    e->addend = (uint64_t)(uintptr_t)mmu->ram + w->gpa - page;
+    e->addend = (uint64_t)(uintptr_t)mmu->ram + at - page;
     e->tag_read = SOFT_TLB_TAG(gva);
-    e->tag_write = w->may_write && w->dirty && !trace_on(mmu, w->gpa)
+    e->tag_write = w->may_write && w->dirty && !trace_on(mmu, at)
                        ? SOFT_TLB_TAG(gva)
                        : SOFT_TLB_NONE;
     if (w->global)

@@ -185,9 +185,10 @@ static uint64_t copy_entry(const struct table_copy *copy, unsigned entry_shift,
 
 static void copy_line(struct mmu *mmu, struct table_copy *copy, unsigned line)
 {
-    if (gpa_is_ram(mmu, copy->gpa))
-        bytes_copy(copy->word + line * 8ul, mmu->ram + copy->gpa + line * 64ul,
-                   64);
+    gpa_t at = ram_at(mmu, copy->gpa);
+
+    if (at != NO_MEMORY)
+        bytes_copy(copy->word + line * 8ul, mmu->ram + at + line * 64ul, 64);
     else
         for (unsigned i = 0; i < 8; i++)
             copy->word[line * 8 + i] = UINT64_MAX;
@@ -313,9 +314,10 @@ static void verify_table(struct mmu *mmu, struct view *view, unsigned region,
     unsigned page = region << (mmu->mode->region_shift - PAGE_SHIFT);
     struct table_copy *copy = &mmu->copies[view->table[region]];
     uint64_t lines = all ? copy->lines : copy->local_lines;
-    const uint64_t *guest = (const uint64_t *)(mmu->ram + copy->gpa);
+    gpa_t at = ram_at(mmu, copy->gpa);
+    const uint64_t *guest = (const uint64_t *)(mmu->ram + at);
 
-    if (!gpa_is_ram(mmu, copy->gpa))
+    if (at == NO_MEMORY)
         return;
     for (; lines; lines &= lines - 1) {
         unsigned line = __builtin_ctzll(lines);

@@ -9,9 +9,10 @@
 
 void mmu_trace_code(struct mmu *mmu, gfn_t gfn, bool on)
 {
-    CHECK(gfn < mmu->ram_size >> PAGE_SHIFT, "trace of frame %#x", gfn);
+    CHECK(gfn < mmu->frames, "trace of frame %#x", gfn);
     if (!on) {
-        CHECK(mmu->traces[gfn], "frame %#x is not traced", gfn);
+        CHECK(mmu->traces[gfn] & ~TRACE_READ_ONLY, "frame %#x is not traced",
+              gfn);
         mmu->traces[gfn]--;
         return;
     }
@@ -21,18 +22,18 @@ void mmu_trace_code(struct mmu *mmu, gfn_t gfn, bool on)
     window_protect_frame(mmu, gfn);
 }
 
-void trace_written(struct mmu *mmu, gpa_t gpa, unsigned len)
+void trace_written(struct mmu *mmu, gpa_t at, unsigned len)
 {
     while (len) {
-        unsigned rest = PAGE_SIZE - (gpa & (PAGE_SIZE - 1));
+        unsigned rest = PAGE_SIZE - (at & (PAGE_SIZE - 1));
         unsigned part = len < rest ? len : rest;
 
-        if (trace_on(mmu, gpa)) {
+        if (trace_on(mmu, at)) {
             stat_inc(TRACE_WRITES);
             if (mmu->events.code_written)
-                mmu->events.code_written(mmu->events.opaque, gpa, part);
+                mmu->events.code_written(mmu->events.opaque, at, part);
         }
-        gpa += part;
+        at += part;
         len -= part;
     }
 }
@@ -40,9 +41,12 @@ void trace_written(struct mmu *mmu, gpa_t gpa, unsigned len)
 void mmu_phys_written(struct mmu *mmu, gpa_t gpa, uint64_t len)
 {
     while (len) {
-        unsigned part = len < PAGE_SIZE ? (unsigned)len : PAGE_SIZE;
+        unsigned rest = PAGE_SIZE - (gpa & (PAGE_SIZE - 1));
+        unsigned part = len < rest ? (unsigned)len : rest;
+        gpa_t at = ram_at(mmu, gpa);
 
-        trace_written(mmu, gpa, part);
+        if (at != NO_MEMORY)
+            trace_written(mmu, at, part);
         gpa += part;
         len -= part;
     }

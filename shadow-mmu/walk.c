@@ -3,10 +3,11 @@
  * The guest's page walk, as the CPU does it (SDM 3A 4.3, 4.4, 4.6 - 4.8).
  *
  * Paging modes are rows of parameters. A and D bits are written to the guest's
- * tables with locked or: A of a directory entry when the walk goes through it,
- * A and D of the leaf only if the access is allowed. Tables that do not lie in
- * RAM read as all ones, as an unanswered bus cycle does; writes to them go
- * nowhere. Nothing is cached here.
+ * tables with locked or once the access is known to be allowed: a walk that
+ * ends in a page fault changes nothing (SDM 3A 4.8 lets a processor set A of
+ * what it went through by then; the 386 does not, 386 PRM 5.2.4). Tables that
+ * do not lie in memory read as all ones, as an unanswered bus cycle does;
+ * writes to them, and to ROM, go nowhere. Nothing is cached here.
  */
 #include "shadow-mmu/internal.h"
 #include "vcpu/model.h"
@@ -68,22 +69,25 @@ const struct paging_mode *walk_mode(const struct vcpu *v)
 
 uint64_t walk_entry(const struct mmu *mmu, gpa_t gpa, unsigned entry_shift)
 {
-    const void *p = mmu->ram + gpa;
+    gpa_t at = ram_at(mmu, gpa);
+    const void *p = mmu->ram + at;
 
     if (entry_shift == 2)
-        return gpa_is_ram(mmu, gpa) ? *(const uint32_t *)p : UINT32_MAX;
-    return gpa_is_ram(mmu, gpa) ? *(const uint64_t *)p : UINT64_MAX;
+        return at != NO_MEMORY ? *(const uint32_t *)p : UINT32_MAX;
+    return at != NO_MEMORY ? *(const uint64_t *)p : UINT64_MAX;
 }
 
 /* A or D becomes set in the guest's table; all of them lie in the low byte. */
 static void entry_set(struct mmu *mmu, gpa_t gpa, uint64_t bits)
 {
-    if (!gpa_is_ram(mmu, gpa))
+    gpa_t at = ram_write_at(mmu, gpa);
+
+    if (at == NO_MEMORY)
         return;
-    __atomic_fetch_or((uint8_t *)(mmu->ram + gpa), (uint8_t)bits,
+    __atomic_fetch_or((uint8_t *)(mmu->ram + at), (uint8_t)bits,
                       __ATOMIC_RELAXED);
-    if (UNLIKELY(trace_on(mmu, gpa)))
-        trace_written(mmu, gpa, 1);
+    if (UNLIKELY(trace_on(mmu, at)))
+        trace_written(mmu, at, 1);
 }
 
 /* False: the PDPTE is not present. */
@@ -182,7 +186,6 @@ static bool walk(struct mmu *mmu, gva_t gva, enum mem_flags flags, bool peek,
     w->pde = walk_entry(mmu, pde_gpa, mode->entry_shift);
     if (!(w->pde & PTE_P))
         return page_fault(v, mode, gva, flags, 0, peek);
-    w->accessed = true;
     if (w->pde & mode->ps_mask) {
         if (w->pde & mode->reserved_large)
             return page_fault(v, mode, gva, flags, PF_PRESENT | PF_RESERVED,
@@ -197,14 +200,6 @@ static bool walk(struct mmu *mmu, gva_t gva, enum mem_flags flags, bool peek,
         if (w->pde & mode->reserved_pde)
             return page_fault(v, mode, gva, flags, PF_PRESENT | PF_RESERVED,
                               peek);
-        if (!(w->pde & PTE_A)) {
-            if (!peek) {
-                entry_set(mmu, pde_gpa, PTE_A);
-                w->pde |= PTE_A;
-            } else {
-                w->accessed = false;
-            }
-        }
         w->span = 1;
         w->pte_gpa = (w->pde & mode->address) +
                      ((uint64_t)(gva >> PAGE_SHIFT &
@@ -224,6 +219,10 @@ static bool walk(struct mmu *mmu, gva_t gva, enum mem_flags flags, bool peek,
     }
     if (!allowed(v, mode, rights, flags, &w->may_write))
         return page_fault(v, mode, gva, flags, PF_PRESENT, peek);
+    if (!peek && w->span == 1 && !(w->pde & PTE_A)) {
+        entry_set(mmu, pde_gpa, PTE_A);
+        w->pde |= PTE_A;
+    }
     if (!peek && (leaf & need) != need) {
         entry_set(mmu, leaf_gpa, need);
         leaf |= need;
@@ -232,7 +231,7 @@ static bool walk(struct mmu *mmu, gva_t gva, enum mem_flags flags, bool peek,
         else
             w->pte = leaf;
     }
-    w->accessed &= (leaf & PTE_A) != 0;
+    w->accessed = leaf & w->pde & PTE_A;
     w->dirty = leaf & PTE_D;
     w->global = (leaf & PTE_G) && (v->cr4 & CR4_PGE);
     return true;

@@ -359,6 +359,16 @@ static uint32_t map_of(const struct mmu *mmu, const struct walk *leaf,
     return RECORD_PRESENT | (writable ? RECORD_WRITABLE : 0) | gfn;
 }
 
+/* The frame of a page in the leaf looked at last; none has its number if there
+ * is no memory. */
+static gfn_t leaf_frame(const struct mmu *mmu, const struct run *run,
+                        unsigned page)
+{
+    gpa_t offset = (gpa_t)(page - run->leaf_first) << PAGE_SHIFT;
+
+    return (gfn_t)(ram_at(mmu, run->leaf.gpa + offset) >> PAGE_SHIFT);
+}
+
 /* Can page be part of the run with this record? Notes its entries if so. */
 static bool run_takes(struct mmu *mmu, struct run *run, unsigned page,
                       uint32_t map)
@@ -375,13 +385,11 @@ static bool run_takes(struct mmu *mmu, struct run *run, unsigned page,
         }
         run->leaf_first = page & ~(leaf->span - 1);
         leaf->gpa -= (gpa_t)(page - run->leaf_first) << PAGE_SHIFT;
-        if (!leaf->accessed ||
-            leaf->gpa >> PAGE_SHIFT != gfn - (page - run->leaf_first))
+        if (!leaf->accessed || leaf_frame(mmu, run, page) != gfn)
             return false;
         space_note(mmu, run->view, page << PAGE_SHIFT, leaf);
     }
-    if ((leaf->gpa >> PAGE_SHIFT) + (page - run->leaf_first) != gfn ||
-        !leaf->accessed || !gpa_is_ram(mmu, (gpa_t)gfn << PAGE_SHIFT) ||
+    if (leaf_frame(mmu, run, page) != gfn || !leaf->accessed ||
         map_of(mmu, leaf, gfn) != map)
         return false;
     now = run->view->record[page].map;
@@ -490,7 +498,7 @@ bool window_fill(struct mmu *mmu, struct view *view, gva_t gva,
                  enum mem_flags flags, const struct walk *w)
 {
     unsigned page = gva >> PAGE_SHIFT, offset = page & (w->span - 1);
-    gfn_t gfn = (gfn_t)(w->gpa >> PAGE_SHIFT);
+    gfn_t gfn = (gfn_t)(ram_at(mmu, w->gpa) >> PAGE_SHIFT);
     struct run run;
     uint64_t lost;
 

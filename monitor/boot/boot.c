@@ -19,6 +19,8 @@
  * today can have. */
 #define FILE_SIZE_MAX   0x100000000ull
 #define STREAM_SIZE_MAX 0x20000000ull
+#define ROM_UNIT        0x10000u
+#define ROM_SIZE_MAX    0x1000000u
 
 bool boot_fail(const struct boot_job *job, const char *fmt, ...)
 {
@@ -161,6 +163,31 @@ void boot_close(struct boot_image *image)
     boot_file_free(&image->initrd);
     boot_file_free(&image->kernel);
     free(image);
+}
+
+bool boot_rom_open(struct boot_rom *rom, const char *path, char *why,
+                   size_t why_size)
+{
+    struct boot_file file = {0};
+
+    if (!boot_file_read(&file, path, why, why_size))
+        return false;
+    if (!file.size || file.size % ROM_UNIT || file.size > ROM_SIZE_MAX) {
+        snprintf(why, why_size,
+                 "'%s' is no firmware: its size must be a multiple of 64 KiB "
+                 "and at most %u MiB",
+                 path, ROM_SIZE_MAX >> 20);
+        boot_file_free(&file);
+        return false;
+    }
+    *rom = (struct boot_rom){file.bytes, file.size};
+    return true;
+}
+
+void boot_rom_close(struct boot_rom *rom)
+{
+    free(rom->bytes);
+    *rom = (struct boot_rom){0};
 }
 
 bool boot_load(const struct boot_image *image, uint8_t *ram, uint64_t ram_size,

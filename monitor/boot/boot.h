@@ -43,6 +43,16 @@ void boot_close(struct boot_image *image);
 bool boot_load(const struct boot_image *image, uint8_t *ram, uint64_t ram_size,
                bool acpi, struct boot_entry *entry, char *why, size_t why_size);
 
+/* A firmware ROM, as -bios takes it: a multiple of 64 KiB, at most 16 MiB.
+ * False with a line in why on failure. */
+struct boot_rom {
+    uint8_t *bytes;
+    uint64_t size;
+};
+bool boot_rom_open(struct boot_rom *rom, const char *path, char *why,
+                   size_t why_size);
+void boot_rom_close(struct boot_rom *rom);
+
 /* Puts a freshly reset vcpu at the entry. */
 void boot_enter(const struct boot_entry *entry, struct vcpu *v);
 

@@ -119,6 +119,13 @@ static void on_eoi(void *opaque, uint8_t vector)
     ioapic_eoi(w->set->ioapic, vector);
 }
 
+static void on_shadow(void *opaque, const uint8_t *pam)
+{
+    struct wiring *w = opaque;
+
+    w->config.map_memory(w->config.machine, pam);
+}
+
 /* An ISA interrupt goes to both controllers; IRQ0 is pin 2 of the I/O APIC,
  * as the MADT says (the 8259s' cascade takes input 2). */
 static void set_isa_irq(void *controller, unsigned line, bool level)
@@ -172,6 +179,8 @@ static void create_chips(struct device_set *set, struct wiring *w)
                                time_of_day(config->rtc_localtime));
     set->kbc = i8042_create(bus, isa_irq(w, 1), isa_irq(w, 12), on_reset, w);
     set->pci = pci_host_create(bus, on_reset, w);
+    if (config->firmware)
+        pci_host_set_firmware(set->pci, on_shadow, w);
     if (!config->no_acpi)
         set->pm =
             piix4_pm_create(bus, set->pci, isa_irq(w, 9), on_power_off, w);
@@ -358,7 +367,8 @@ void devices_reset(struct device_set *set)
         if (set->uart[i])
             uart16550_reset(set->uart[i]);
     }
-    firmware_setup(set->bus);
+    if (!set->wiring->config.firmware)
+        firmware_setup(set->bus);
 }
 
 void devices_destroy(struct device_set *set)

@@ -36,6 +36,7 @@ struct device_config {
     bool debug_exit;          /* -device isa-debug-exit */
     uint16_t debug_exit_port; /* 0: 0x501 */
     unsigned debug_exit_size; /* 0: 2 bytes */
+    bool firmware;            /* there is a ROM: it sets the chips up */
     bool no_acpi;             /* no PM block at 0x600 and no PIIX4 function */
     uint32_t apic_khz;        /* clock of the local APIC's timer */
     bool rtc_localtime;       /* -rtc base=localtime */
@@ -44,6 +45,9 @@ struct device_config {
     void (*intr)(void *opaque, bool level);
     void *intr_opaque;
 
+    /* What [0xc0000, 0x100000) is, at reset and when it changes: the host
+     * bridge's seven PAM registers. Only if firmware is set; vcpu thread. */
+    void (*map_memory)(struct machine *m, const uint8_t *pam);
     /* Normally machine_request. */
     void (*request)(struct machine *m, enum machine_request why, int code);
     /* The monitor's stop and cont; NULL: the commands say it cannot. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The way into PCI configuration space, and the two bridges that have nothing
- * but that. Their registers (memory attributes, interrupt routing) are kept for
- * the guest and move nothing: there is no PCI memory to decode and no interrupt
- * pin in use. Values at reset are those the firmware of a QEMU pc leaves.
+ * but that. Interrupt routing is kept for the guest and moves nothing: there is
+ * no PCI memory to decode and no interrupt pin in use. Memory attributes count
+ * if there is a firmware ROM. Values at reset are then the chips', else those
+ * that the firmware of a QEMU pc leaves.
  */
 #include "monitor/devices/pci_host.h"
 
@@ -17,6 +18,7 @@
 #define FUNCTIONS  256
 #define RCR_OFFSET 1 /* cf9h */
 #define RCR_CPU    0x04
+#define PAM        0x59 /* the first of the memory attributes */
 
 struct pci_host {
     uint32_t address;
@@ -25,6 +27,8 @@ struct pci_host {
     struct pci_function bridge, isa;
     void (*reset)(void *opaque);
     void *opaque;
+    void (*shadow)(void *opaque, const uint8_t pam[PCI_HOST_PAMS]);
+    void *shadow_opaque;
 };
 
 void pci_function_identify(struct pci_function *function,
@@ -124,20 +128,34 @@ static void set(struct pci_function *function, unsigned reg, const char *bytes,
 }
 
 /* 82441FX: command and memory attributes are what software looks at. */
-static void reset_bridge(struct pci_function *f)
+static void reset_bridge(struct pci_function *f, bool firmware)
 {
-    memset(f, 0, sizeof(*f));
+    *f = (struct pci_function){.written = f->written, .device = f->device};
     pci_function_identify(f, 0x12378086, 0x06000002);
     f->config[0x04] = 0x06;
     f->config[0x05] = 0x01;
     f->config[0x07] = 0x02;
     set(f, 0x50, "\0\0\0\0\0\0\0\0\0", 9);
-    set(f, 0x59, "\x10\x11\x11\x11\x11\x11\x11", 7); /* PAM: RAM, read only */
-    set(f, 0x72, "\x0a", 1);                         /* SMRAM */
+    if (firmware) {
+        set(f, PAM, "\0\0\0\0\0\0\0", PCI_HOST_PAMS);
+        set(f, 0x72, "\x02", 1); /* SMRAM */
+        return;
+    }
+    /* RAM, read only */
+    set(f, PAM, "\x10\x11\x11\x11\x11\x11\x11", PCI_HOST_PAMS);
+    set(f, 0x72, "\x0a", 1);
+}
+
+static void bridge_written(void *device, unsigned reg)
+{
+    struct pci_host *pci = device;
+
+    if (pci->shadow && reg - PAM < PCI_HOST_PAMS)
+        pci->shadow(pci->shadow_opaque, pci->bridge.config + PAM);
 }
 
 /* 82371SB function 0. */
-static void reset_isa(struct pci_function *f)
+static void reset_isa(struct pci_function *f, bool firmware)
 {
     memset(f, 0, sizeof(*f));
     pci_function_identify(f, 0x70008086, 0x06010000);
@@ -145,7 +163,8 @@ static void reset_isa(struct pci_function *f)
     f->config[0x07] = 0x02;
     f->config[0x0e] = 0x80; /* several functions */
     set(f, 0x4c, "\x4d\x00\x03\x00", 4);
-    set(f, 0x60, "\x0a\x0a\x0b\x0b", 4); /* PIRQA-D to IRQ 10, 10, 11, 11 */
+    /* PIRQA-D: to IRQ 10, 10, 11, 11, or nowhere */
+    set(f, 0x60, firmware ? "\x80\x80\x80\x80" : "\x0a\x0a\x0b\x0b", 4);
     set(f, 0x69, "\x02", 1);
     set(f, 0x70, "\x80", 1);
     set(f, 0x76, "\x0c\x0c\x02", 3);
@@ -165,6 +184,8 @@ struct pci_host *pci_host_create(struct bus *bus, void (*reset)(void *opaque),
     CHECK(pci, "out of memory");
     pci->reset = reset;
     pci->opaque = opaque;
+    pci->bridge.written = bridge_written;
+    pci->bridge.device = pci;
     pci_host_add(pci, PCI_DEVFN(0, 0), &pci->bridge);
     pci_host_add(pci, PCI_DEVFN(1, 0), &pci->isa);
     bus_add_ports(bus, 0xcf8, 4, &address_ops, pci);
@@ -182,6 +203,16 @@ void pci_host_reset(struct pci_host *pci)
 {
     pci->address = 0;
     pci->reset_control = 0;
-    reset_bridge(&pci->bridge);
-    reset_isa(&pci->isa);
+    reset_bridge(&pci->bridge, pci->shadow != NULL);
+    reset_isa(&pci->isa, pci->shadow != NULL);
+    bridge_written(pci, PAM);
+}
+
+void pci_host_set_firmware(struct pci_host *pci,
+                           void (*shadow)(void *opaque,
+                                          const uint8_t pam[PCI_HOST_PAMS]),
+                           void *opaque)
+{
+    pci->shadow = shadow;
+    pci->shadow_opaque = opaque;
 }

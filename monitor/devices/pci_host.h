@@ -25,6 +25,14 @@ struct pci_host *pci_host_create(struct bus *bus, void (*reset)(void *opaque),
                                  void *opaque);
 void pci_host_destroy(struct pci_host *pci);
 void pci_host_reset(struct pci_host *pci);
+/* The machine has a firmware ROM: registers are reset to what the chips have,
+ * not to what firmware leaves, and shadow hears of the host bridge's memory
+ * attributes (PAM, 59h-5fh) at every reset and write. */
+#define PCI_HOST_PAMS 7
+void pci_host_set_firmware(struct pci_host *pci,
+                           void (*shadow)(void *opaque,
+                                          const uint8_t pam[PCI_HOST_PAMS]),
+                           void *opaque);
 /* 0, or -EEXIST; function stays the caller's. */
 int pci_host_add(struct pci_host *pci, unsigned devfn,
                  struct pci_function *function);

@@ -13,6 +13,7 @@
 #include "test_dev.h"
 
 #include <errno.h>
+#include <string.h>
 
 static struct test_line lines[16];
 static unsigned resets, power_offs;
@@ -284,6 +285,43 @@ START_TEST(configuration_writes_keep_read_only_bits)
 }
 END_TEST
 
+static uint8_t shadow_pam[PCI_HOST_PAMS];
+static unsigned shadow_calls;
+
+static void on_shadow(void *opaque, const uint8_t pam[PCI_HOST_PAMS])
+{
+    memcpy(shadow_pam, pam, sizeof(shadow_pam));
+    shadow_calls++;
+}
+
+START_TEST(firmware_hears_of_memory_attributes)
+{
+    struct pci_host *pci = pci_host_create(bus, on_reset, NULL);
+
+    ck_assert_uint_eq(config(0x00, 0x58), 0x11111000);
+    pci_host_set_firmware(pci, on_shadow, NULL);
+    memset(shadow_pam, 0xff, sizeof(shadow_pam));
+    pci_host_reset(pci);
+    ck_assert_uint_eq(shadow_calls, 1);
+    for (unsigned i = 0; i < PCI_HOST_PAMS; i++)
+        ck_assert_uint_eq(shadow_pam[i], 0);
+    ck_assert_uint_eq(config(0x08, 0x60), 0x80808080);
+    config(0x00, 0x58);
+    bus_port_write(bus, 0xcfd, 1, 0x30);
+    ck_assert_uint_eq(shadow_calls, 2);
+    ck_assert_uint_eq(shadow_pam[0], 0x30);
+    config(0x00, 0x5c);
+    bus_port_write(bus, 0xcfc, 4, 0x33221100);
+    ck_assert_uint_eq(shadow_pam[6], 0x33);
+    ck_assert_uint_eq(shadow_pam[4], 0x11);
+    config(0x00, 0x70);
+    shadow_calls = 0;
+    bus_port_write(bus, 0xcfc, 4, 0);
+    ck_assert_uint_eq(shadow_calls, 0);
+    pci_host_destroy(pci);
+}
+END_TEST
+
 START_TEST(reset_control_register_resets)
 {
     struct pci_host *pci = pci_host_create(bus, on_reset, NULL);
@@ -434,6 +472,7 @@ int main(void)
     tcase_add_test(tests, reset_and_a20_lines);
     tcase_add_test(tests, configuration_space_shows_the_chipset);
     tcase_add_test(tests, configuration_writes_keep_read_only_bits);
+    tcase_add_test(tests, firmware_hears_of_memory_attributes);
     tcase_add_test(tests, reset_control_register_resets);
     tcase_add_test(tests, pm_timer_runs_at_its_frequency);
     tcase_add_test(tests, acpi_events_raise_the_sci);

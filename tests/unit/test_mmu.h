@@ -226,7 +226,6 @@ static inline struct naive naive_walk(gva_t gva, unsigned flags)
                 gva % 0x400000;
         leaf = n.pde;
     } else {
-        n.pde |= 0x20;
         if (pae) {
             n.pte_at = (n.pde & 0xffffff000) + gva / 4096 % 512 * 8;
             n.pte = naive_fetch(n.pte_at, 8);
@@ -252,10 +251,12 @@ static inline struct naive naive_walk(gva_t gva, unsigned flags)
     if ((flags & MEM_FETCH) && !execute)
         return naive_no(n, flags, 1);
     leaf |= flags & MEM_WRITE ? 0x60 : 0x20;
-    if (n.pte_at)
+    if (n.pte_at) {
+        n.pde |= 0x20;
         n.pte = leaf;
-    else
+    } else {
         n.pde = leaf;
+    }
     n.global = (leaf & 0x100) && (cpu.cr4 & CR4_PGE);
     n.ok = true;
     return n;

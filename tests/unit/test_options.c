@@ -283,6 +283,15 @@ START_TEST(endings_are_qemus)
 }
 END_TEST
 
+START_TEST(firmware_needs_no_kernel)
+{
+    accept("-bios b -m 16");
+    ck_assert_ptr_null(options.machine.kernel);
+    ck_assert_str_eq(options.machine.bios, "b");
+    refuse("-m 16", "-kernel", "-bios");
+}
+END_TEST
+
 START_TEST(options_without_effect_are_accepted)
 {
     accept("-kernel k -name vm -boot c -k de -no-hpet -usb -net none -nic none "
@@ -390,6 +399,7 @@ int main(void)
     tcase_add_test(tests, properties_of_kvm_are_its_own);
     tcase_add_test(tests, machine_is_the_pc);
     tcase_add_test(tests, endings_are_qemus);
+    tcase_add_test(tests, firmware_needs_no_kernel);
     tcase_add_test(tests, options_without_effect_are_accepted);
     tcase_add_test(tests, unknown_words_are_named_with_the_nearest_known);
     tcase_add_test(tests, missing_parts_are_named);
