@@ -16,6 +16,7 @@ enum engine_exit {
     ENGINE_HALTED, /* hlt: wait until vcpu_interrupt_deliverable */
     ENGINE_TRIPLE_FAULT,
     ENGINE_FAILED, /* reported already */
+    ENGINE_DEBUG,  /* v->debug->stop says why */
 };
 
 struct engine {
@@ -32,6 +33,9 @@ struct engine {
     /* Makes the registers in struct vcpu current; on another thread than the
      * vcpu's it does nothing. NULL: they always are. */
     void (*fetch)(struct engine *engine);
+    /* Before a debugger looks at struct vcpu: makes what it shows the guest's.
+     * NULL: this engine does not look at v->debug. */
+    void (*debug)(struct engine *engine);
 };
 
 /* The software path. NULL with a line in why on failure. */

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
+#include "vcpu/debug.h"
 #include "vcpu/fpu.h"
 
 #define TC_DEFAULT         (64u << 20)
@@ -122,7 +123,7 @@ static void fill_calls(struct runtime_calls *calls)
 
 /* --- the run loop -------------------------------------------------------- */
 
-static void flush(struct engine_bt *bt)
+void bt_flush(struct engine_bt *bt)
 {
     bt_fpu_forget_code(bt);
     codecache_flush(bt->cc);
@@ -136,9 +137,11 @@ static struct tu *find_tu(struct engine_bt *bt, unsigned mode)
 {
     struct tu *tu = NULL;
 
+    if (!(mode & TU_STEP) && vcpu_debug_break_at(bt->v, bt_linear_eip(bt->v)))
+        return NULL; /* the run loop stops there */
     if (bt->options.flush_every &&
         bt->tus_since_flush >= bt->options.flush_every)
-        flush(bt);
+        bt_flush(bt);
     for (;;) {
         uint64_t before = stat_counters[STAT_TUS];
         enum translate_result r = translator_get(bt->translator, mode, &tu);
@@ -148,10 +151,11 @@ static struct tu *find_tu(struct engine_bt *bt, unsigned mode)
         case TRANSLATED:
             return tu;
         case TRANSLATE_FULL:
-            flush(bt);
+            bt_flush(bt);
             break;
         case TRANSLATE_FAULT:
             vcpu_deliver_fault(bt->v);
+            bt_debug_delivered(bt);
             return NULL;
         case TRANSLATE_REFUSED:
             bt->refused = true;
@@ -222,6 +226,11 @@ static bool handle_attention(struct engine_bt *bt, bool *shadowed)
 {
     struct vcpu *v = bt->v;
 
+    if (bt_debug_quiet(bt)) { /* attention stays, for whoever wants it */
+        *shadowed = v->intr_shadow;
+        v->intr_shadow = false;
+        return true;
+    }
     __atomic_store_n(&v->attention, 0, __ATOMIC_SEQ_CST);
     if (v->intr_shadow) { /* one more instruction, and no more than that */
         v->intr_shadow = false;
@@ -229,8 +238,10 @@ static bool handle_attention(struct engine_bt *bt, bool *shadowed)
         *shadowed = true;
         return true;
     }
-    if (vcpu_interrupt_deliverable(v))
+    if (vcpu_interrupt_deliverable(v)) {
         vcpu_deliver_interrupt(v);
+        bt_debug_delivered(bt);
+    }
     return false; /* somebody else may have asked for attention as well */
 }
 
@@ -256,6 +267,8 @@ static enum engine_exit handle_events(struct engine_bt *bt)
     v->intr_shadow = false;
     if (events & EVENT_HALT) {
         stat_inc(EXIT_HALT);
+        if (v->debug && !bt->step_trap)
+            bt->step_due = false; /* what wakes it is the next step */
         return ENGINE_HALTED;
     }
     return events & EVENT_TRIPLE_FAULT ? ENGINE_TRIPLE_FAULT : ENGINE_FAILED;
@@ -296,10 +309,11 @@ static void handle_exit(struct engine_bt *bt, enum tc_exit why,
 static void enter_tu(struct engine_bt *bt, struct tu *tu, bool shadowed)
 {
     struct vcpu *v = bt->v;
-    uint64_t pc = codecache_entry(bt->cc, tu) + (shadowed ? tu->poll_len : 0);
+    bool past_poll = shadowed || bt_debug_quiet(bt);
+    uint64_t pc = codecache_entry(bt->cc, tu) + (past_poll ? tu->poll_len : 0);
     uint32_t generation = codecache_generation(bt->cc);
 
-    if (!shadowed)
+    if (!past_poll)
         codecache_jump_set(bt->cc, v->context, v->eip, tu);
     bt_load_window(bt);
     bt->step_trap = v->eflags_sys & EFL_TF;
@@ -319,22 +333,29 @@ static enum engine_exit run(struct engine *engine)
     struct engine_bt *bt = (struct engine_bt *)engine;
     struct vcpu *v = bt->v;
 
+    bt_debug_begin(bt);
     for (;;) {
         bool shadowed = false;
         struct tu *tu;
 
         if (v->events)
             return handle_events(bt);
-        if (bt->step_due)
+        if (bt->step_due) {
             handle_step(bt);
+            if (vcpu_debug_stops_behind(v))
+                return ENGINE_DEBUG;
+        }
         if (!v->events && __atomic_load_n(&v->attention, __ATOMIC_SEQ_CST) &&
             !handle_attention(bt, &shadowed))
             return ENGINE_KICKED;
         if (v->events) /* the trap or interrupt could not be delivered */
             continue;
         bt_in_line(bt);
+        if (UNLIKELY(v->debug != NULL) && bt_debug_stops_before(bt, shadowed))
+            return ENGINE_DEBUG;
         if ((bt->mode & TU_STEP) && vcpu_at_breakpoint(v)) {
             vcpu_deliver_fault(v);
+            bt_debug_delivered(bt);
             continue;
         }
         tu = find_tu(bt, shadowed ? bt->mode | TU_STEP : bt->mode);
@@ -349,9 +370,15 @@ static void reset(struct engine *engine)
 {
     struct engine_bt *bt = (struct engine_bt *)engine;
 
-    flush(bt);
+    bt_flush(bt);
     bt->v->mode_dirty = true;
     bt->step_due = false;
+}
+
+/* x87 pointers into translated code are no sight for a debugger. */
+static void debug(struct engine *engine)
+{
+    bt_fpu_forget_code((struct engine_bt *)engine);
 }
 
 static void destroy(struct engine *engine)
@@ -360,6 +387,7 @@ static void destroy(struct engine *engine)
 
     host_fault_remove(bt);
     bt_sites_destroy(bt);
+    bt_debug_destroy(bt);
     if (bt->translator)
         translator_destroy(bt->translator);
     if (bt->cc)
@@ -460,6 +488,7 @@ struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
                                  .run = run,
                                  .reset = reset,
                                  .destroy = destroy,
+                                 .debug = debug,
                                  .vcpu = vcpu};
     bt->v = vcpu;
     bt->mmu = mmu;

@@ -45,6 +45,7 @@ struct engine_bt {
     uint64_t user_rsp, user_context;
     unsigned tus_since_flush;
     struct site_faults *faults; /* bt_sites.c: faults per site */
+    struct bt_breaks *breaks;   /* bt_debug.c: those the code cache knows */
 };
 
 #define STACK_BYTES 0x10000
@@ -57,6 +58,12 @@ void bt_in_line(struct engine_bt *bt);
 void bt_forget_stacks(struct engine_bt *bt);
 /* Sets v->host_stack: the one of this privilege is in use. */
 void bt_select_stack(struct engine_bt *bt, bool user);
+/* Where the next instruction is fetched. */
+static inline gva_t bt_linear_eip(const struct vcpu *v)
+{
+    return v->seg[SEG_CS].base + v->eip;
+}
+
 /* Loads the window's base into gs if it is not there. */
 void bt_load_window(struct engine_bt *bt);
 /* slow_access of the translator, for sites that may calm down. */
@@ -75,6 +82,21 @@ bool bt_sites_create(struct engine_bt *bt);
 void bt_sites_destroy(struct engine_bt *bt);
 /* Counts a fault of the site at gpa; true if it should turn guilty. */
 bool bt_sites_count(struct engine_bt *bt, gpa_t gpa);
+
+/* Forgets all translated code. */
+void bt_flush(struct engine_bt *bt);
+
+/* --- bt_debug.c ---------------------------------------------------------- */
+/* Before the run loop: the code cache holds no unit that goes across one of
+ * v->debug's breakpoints. */
+void bt_debug_begin(struct engine_bt *bt);
+/* The debugger stops in front of v->eip. */
+bool bt_debug_stops_before(struct engine_bt *bt, bool shadowed);
+/* No interrupt is to come before the next instruction. */
+bool bt_debug_quiet(const struct engine_bt *bt);
+/* An event went to the guest without an instruction: that is a step too. */
+void bt_debug_delivered(struct engine_bt *bt);
+void bt_debug_destroy(struct engine_bt *bt);
 
 /* Code addresses go: the x87 instruction pointer in v->fpu becomes a guest one.
  * The FPU state must not be in the host's registers. */

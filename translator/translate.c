@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vcpu/debug.h"
 
 #define INSN_DEFAULT 32
 
@@ -228,6 +229,9 @@ static enum translate_result decode_block(struct context *c,
             decode_at(c, insn, s->fetch.page + offset, avail < 15 ? avail : 15,
                       eip, c->gpa + (eip - c->eip));
 
+        if (c->count &&
+            vcpu_debug_break_at(c->t->v, s->linear + (eip - c->eip)))
+            break; /* the run loop looks there */
         if (result == DECODE_TRUNCATED && avail < 15) {
             enum translate_result r;
 

@@ -43,7 +43,7 @@ static bool privileged(struct vcpu *v)
 }
 
 /* --- CR0 ----------------------------------------------------------------- */
-static enum callout_result cr0_write(struct vcpu *v, uint32_t value)
+static bool cr0_load(struct vcpu *v, uint32_t value)
 {
     uint32_t changed;
 
@@ -51,10 +51,10 @@ static enum callout_result cr0_write(struct vcpu *v, uint32_t value)
     changed = value ^ v->cr0;
     if (((value & CR0_PG) && !(value & CR0_PE)) ||
         ((value & CR0_NW) && !(value & CR0_CD)))
-        return raise_gp0(v);
+        return fault_error(v, VEC_GP, 0);
     if ((value & CR0_PG) && (v->cr4 & CR4_PAE) &&
         (changed & (CR0_PG | CR0_CD | CR0_NW)) && !pdptes_load(v, v->cr3))
-        return vcpu_deliver_fault(v);
+        return false;
     v->cr0 = value;
     if (changed & CR0_PE)
         cpl_set(v, 0);
@@ -62,7 +62,17 @@ static enum callout_result cr0_write(struct vcpu *v, uint32_t value)
         v->mode_dirty = true;
     if (changed & CR0_PAGING)
         v->world->mmu_mode_changed(v);
-    return changed & (CR0_FPU | CR0_PAGING) ? dispatch_next(v) : CALLOUT_NEXT;
+    return true;
+}
+
+static enum callout_result cr0_write(struct vcpu *v, uint32_t value)
+{
+    uint32_t before = v->cr0;
+
+    if (!cr0_load(v, value))
+        return vcpu_deliver_fault(v);
+    return (v->cr0 ^ before) & (CR0_FPU | CR0_PAGING) ? dispatch_next(v)
+                                                      : CALLOUT_NEXT;
 }
 
 enum callout_result callout_clts(struct vcpu *v, uint32_t arg, uint32_t lin)
@@ -95,13 +105,18 @@ enum callout_result callout_smsw(struct vcpu *v, uint32_t arg, uint32_t lin)
 }
 
 /* --- CR3, CR4 ------------------------------------------------------------ */
-static enum callout_result cr3_write(struct vcpu *v, uint32_t value)
+static bool cr3_load(struct vcpu *v, uint32_t value)
 {
     if ((v->cr0 & CR0_PG) && (v->cr4 & CR4_PAE) && !pdptes_load(v, value))
-        return vcpu_deliver_fault(v);
+        return false;
     v->cr3 = value;
     v->world->mmu_load_cr3(v);
-    return dispatch_next(v);
+    return true;
+}
+
+static enum callout_result cr3_write(struct vcpu *v, uint32_t value)
+{
+    return cr3_load(v, value) ? dispatch_next(v) : vcpu_deliver_fault(v);
 }
 
 static uint32_t cr4_allowed(const struct cpu_model *m)
@@ -131,21 +146,47 @@ static uint32_t cr4_allowed(const struct cpu_model *m)
     return mask;
 }
 
-static enum callout_result cr4_write(struct vcpu *v, uint32_t value)
+static bool cr4_load(struct vcpu *v, uint32_t value)
 {
     uint32_t changed = value ^ v->cr4;
 
     if (value & ~cr4_allowed(v->model))
-        return raise_gp0(v);
+        return fault_error(v, VEC_GP, 0);
     if ((v->cr0 & CR0_PG) && (value & CR4_PAE) && (changed & CR4_PAGING) &&
         !pdptes_load(v, v->cr3))
-        return vcpu_deliver_fault(v);
+        return false;
     v->cr4 = value;
     if (changed & CR4_PAGING)
         v->world->mmu_mode_changed(v);
     if (changed)
         v->mode_dirty = true;
-    return changed ? dispatch_next(v) : CALLOUT_NEXT;
+    return true;
+}
+
+static enum callout_result cr4_write(struct vcpu *v, uint32_t value)
+{
+    uint32_t before = v->cr4;
+
+    if (!cr4_load(v, value))
+        return vcpu_deliver_fault(v);
+    return v->cr4 != before ? dispatch_next(v) : CALLOUT_NEXT;
+}
+
+bool vcpu_debug_load_control(struct vcpu *v, unsigned cr, uint32_t value)
+{
+    switch (cr) {
+    case 0:
+        return cr0_load(v, value);
+    case 2:
+        v->cr2 = value;
+        return true;
+    case 3:
+        return cr3_load(v, value);
+    case 4:
+        return cr4_load(v, value);
+    default:
+        return false;
+    }
 }
 
 enum callout_result callout_mov_to_cr(struct vcpu *v, uint32_t arg,

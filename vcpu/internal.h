@@ -12,6 +12,7 @@
 
 #include "vcpu/bytes.h"
 #include "vcpu/callouts.h"
+#include "vcpu/debug.h"
 #include "vcpu/vcpu.h"
 
 /* --- modes --------------------------------------------------------------- */

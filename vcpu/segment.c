@@ -85,6 +85,8 @@ unsigned vcpu_mode(const struct vcpu *v)
         mode |= TU_V86 | TU_SEGMENTED;
     if ((v->eflags_sys & EFL_TF) || (v->dr[7] & DR7_ENABLES))
         mode |= TU_STEP;
+    if (UNLIKELY(v->debug != NULL))
+        mode |= vcpu_debug_mode(v);
     if ((v->cr0 & (CR0_EM | CR0_TS)) || !(v->cr4 & CR4_OSFXSR))
         mode |= TU_NO_FPU;
     return mode;
@@ -176,6 +178,8 @@ bool access_check(struct vcpu *v, gva_t lin, uint32_t mask, uint32_t len,
         return fault_error(v, VEC_AC, 0);
     if (UNLIKELY(v->dr[7] & DR7_ENABLES))
         watch_access(v, lin, len, flags);
+    if (vcpu_debug_watches(v))
+        vcpu_debug_access(v, lin, len, flags);
     return true;
 }
 

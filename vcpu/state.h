@@ -216,6 +216,7 @@ struct return_memo {
 #define RETURN_MEMOS 32 /* by index of the code segment */
 
 struct vcpu;
+struct vcpu_debug;
 
 enum mem_flags {
     MEM_READ = 0,
@@ -348,6 +349,7 @@ struct vcpu {
 
     const struct vcpu_world *world;
     const struct cpu_model *model;
+    struct vcpu_debug *debug; /* NULL: nobody debugs (vcpu/debug.h) */
     void *mmu;    /* shadow-mmu's state */
     void *engine; /* engine's state */
 };

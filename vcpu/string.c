@@ -311,7 +311,7 @@ static void *element_hit(struct vcpu *v, const struct string_op *op,
                          enum seg seg, unsigned reg, enum mem_flags flags)
 {
     if (!v->seg_simple[seg] || seg == SEG_CS || (v->dr[7] & DR7_ENABLES) ||
-        vcpu_alignment_checked(v))
+        vcpu_debug_watches(v) || vcpu_alignment_checked(v))
         return NULL;
     return soft_tlb_hit(v, v->seg[seg].base + index_get(v, op, reg), op->size,
                         flags);
@@ -459,7 +459,8 @@ static enum callout_result string_run(struct vcpu *v, struct string_op *op)
 {
     bool stepping = (v->eflags_sys & EFL_TF) != 0;
     uint32_t flags = v->eflags_arith;
-    bool singly = vcpu_alignment_checked(v) || (v->dr[7] & DR7_ENABLES);
+    bool singly = vcpu_alignment_checked(v) || (v->dr[7] & DR7_ENABLES) ||
+                  vcpu_debug_watches(v);
 
     if (op->rep == STR_NOREP) {
         if (!op->one(v, op))
@@ -488,6 +489,7 @@ static enum callout_result string_run(struct vcpu *v, struct string_op *op)
         if (op->compares && !(v->eflags_arith & EFL_ZF) == (op->rep == STR_REP))
             return CALLOUT_NEXT;
         if (stepping || v->watch_hits ||
+            (vcpu_debug_watches(v) && v->debug->hit) ||
             __atomic_load_n(&v->attention, __ATOMIC_ACQUIRE))
             return CALLOUT_DISPATCH; /* eip is the instruction's */
     }

@@ -144,6 +144,8 @@ static bool run_round(struct bt_machine *m)
             if (__atomic_load_n(&ticks, __ATOMIC_SEQ_CST) > TICKS_MAX)
                 return false;
             break;
+        case ENGINE_DEBUG:
+            break;
         case ENGINE_HALTED:
         case ENGINE_TRIPLE_FAULT:
             return true;
