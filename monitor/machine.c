@@ -13,8 +13,10 @@
 #include "base/log.h"
 #include "monitor/boot/boot.h"
 #include "monitor/clock.h"
+#include "monitor/gdb/server.h"
 #include "monitor/lock.h"
 #include "monitor/world.h"
+#include "vcpu/debug.h"
 #include "vcpu/vcpu.h"
 
 #include <linux/futex.h>
@@ -46,11 +48,15 @@ struct machine {
     uint32_t paused;
 
     /* machine lock */
-    pthread_cond_t info_done;
-    char *info_text; /* where the vcpu thread shall write, or NULL */
-    size_t info_size;
-    bool info_wanted; /* atomic */
-    bool finished;    /* machine_run has returned */
+    pthread_cond_t job_done;
+    void (*job)(struct machine *, void *); /* for the vcpu thread, or NULL */
+    void *job_opaque;
+    bool job_wanted; /* atomic */
+    bool finished;   /* machine_run has returned */
+    const struct machine_debugger *debugger;
+    bool stop_told;     /* it knows that the guest stands */
+    bool stop_is_debug; /* for v->debug->stop */
+    struct gdb_server *gdb;
 };
 
 /* --- requests and sleep -------------------------------------------------- */
@@ -91,9 +97,9 @@ static uint32_t pending_requests(const struct machine *m)
     return __atomic_load_n(&m->world.requests, __ATOMIC_SEQ_CST);
 }
 
-static bool info_wanted(const struct machine *m)
+static bool job_wanted(const struct machine *m)
 {
-    return __atomic_load_n(&m->info_wanted, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&m->job_wanted, __ATOMIC_SEQ_CST);
 }
 
 bool machine_is_paused(struct machine *m)
@@ -103,11 +109,21 @@ bool machine_is_paused(struct machine *m)
 
 void machine_set_paused(struct machine *m, bool paused)
 {
-    if (paused)
-        vm_clock_stop();
-    else
+    if (!paused) {
+        machine_resume(m, true);
+        return;
+    }
+    vm_clock_stop();
+    __atomic_store_n(&m->paused, true, __ATOMIC_SEQ_CST);
+    kick(m);
+}
+
+void machine_resume(struct machine *m, bool timers)
+{
+    if (timers)
         vm_clock_resume();
-    __atomic_store_n(&m->paused, paused, __ATOMIC_SEQ_CST);
+    m->stop_told = m->stop_is_debug = false;
+    __atomic_store_n(&m->paused, false, __ATOMIC_SEQ_CST);
     kick(m);
 }
 
@@ -173,36 +189,97 @@ static void fetch_registers(struct machine *m)
         m->engine->fetch(m->engine);
 }
 
-/* vcpu thread: answers machine_info_registers. */
-static void answer_info(struct machine *m)
+/* vcpu thread: does what machine_on_vcpu asks for. */
+static void do_job(struct machine *m)
 {
     fetch_registers(m);
     machine_lock();
-    if (m->info_text)
-        put_registers(m->vcpu, m->info_text, m->info_size);
-    m->info_text = NULL;
-    __atomic_store_n(&m->info_wanted, false, __ATOMIC_SEQ_CST);
-    pthread_cond_broadcast(&m->info_done);
+    if (m->job)
+        m->job(m, m->job_opaque);
+    m->job = NULL;
+    __atomic_store_n(&m->job_wanted, false, __ATOMIC_SEQ_CST);
+    pthread_cond_broadcast(&m->job_done);
     machine_unlock();
+}
+
+bool machine_on_vcpu(struct machine *m, void (*fn)(struct machine *, void *),
+                     void *opaque)
+{
+    struct timespec until;
+    bool done;
+
+    if (m->finished)
+        return false;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 2;
+    m->job = fn;
+    m->job_opaque = opaque;
+    __atomic_store_n(&m->job_wanted, true, __ATOMIC_SEQ_CST);
+    kick(m);
+    while (m->job && !m->finished)
+        if (machine_lock_wait(&m->job_done, &until) != 0)
+            break;
+    done = !m->job;
+    m->job = NULL;
+    return done;
+}
+
+struct text {
+    char *to;
+    size_t size;
+};
+
+static void info_registers(struct machine *m, void *opaque)
+{
+    const struct text *text = opaque;
+
+    put_registers(m->vcpu, text->to, text->size);
 }
 
 void machine_info_registers(struct machine *m, char *to, size_t size)
 {
-    struct timespec until;
+    struct text text = {to, size};
 
-    snprintf(to, size, "the CPU does not answer\n");
-    if (m->finished)
-        return;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 2;
-    m->info_text = to;
-    m->info_size = size;
-    __atomic_store_n(&m->info_wanted, true, __ATOMIC_SEQ_CST);
-    kick(m);
-    while (m->info_text && !m->finished)
-        if (machine_lock_wait(&m->info_done, &until) != 0)
-            break;
-    m->info_text = NULL;
+    if (!machine_on_vcpu(m, info_registers, &text))
+        snprintf(to, size, "the CPU does not answer\n");
+}
+
+/* --- for a debugger ------------------------------------------------------ */
+
+bool machine_set_debugger(struct machine *m,
+                          const struct machine_debugger *debugger)
+{
+    if (debugger && !m->engine->debug)
+        return false;
+    m->debugger = debugger;
+    return true;
+}
+
+struct vcpu *machine_vcpu(struct machine *m)
+{
+    return m->vcpu;
+}
+
+void machine_debug_prepare(struct machine *m)
+{
+    if (m->engine->debug)
+        m->engine->debug(m->engine);
+}
+
+bool machine_is_halted(const struct machine *m)
+{
+    return m->halted;
+}
+
+void machine_unhalt(struct machine *m)
+{
+    m->halted = false;
+}
+
+void machine_monitor_command(struct machine *m, const char *line, char *to,
+                             size_t size)
+{
+    devices_monitor_command(&m->devices, line, to, size);
 }
 
 /* --- creation ------------------------------------------------------------ */
@@ -385,6 +462,16 @@ static bool open_files(struct machine *m, char *why, size_t why_size)
     return m->image != NULL;
 }
 
+static bool create_gdb(struct machine *m, char *why, size_t why_size)
+{
+    const char *spec = m->options->gdb;
+
+    if (!spec || strcmp(spec, "none") == 0)
+        return true;
+    m->gdb = gdb_server_create(m, spec, why, why_size);
+    return m->gdb != NULL;
+}
+
 struct machine *machine_create(const struct machine_options *options, char *why,
                                size_t why_size)
 {
@@ -395,10 +482,10 @@ struct machine *machine_create(const struct machine_options *options, char *why,
         return NULL;
     }
     m->options = options;
-    pthread_cond_init(&m->info_done, NULL);
+    pthread_cond_init(&m->job_done, NULL);
     if (!open_files(m, why, why_size) || !create_vcpu(m, why, why_size) ||
         !create_engine(m, why, why_size) || !create_devices(m, why, why_size) ||
-        !power_on(m, why, why_size)) {
+        !power_on(m, why, why_size) || !create_gdb(m, why, why_size)) {
         machine_destroy(m);
         return NULL;
     }
@@ -407,6 +494,7 @@ struct machine *machine_create(const struct machine_options *options, char *why,
 
 void machine_destroy(struct machine *m)
 {
+    gdb_server_destroy(m->gdb);
     if (m->devices.bus)
         devices_destroy(&m->devices);
     if (m->engine)
@@ -417,7 +505,7 @@ void machine_destroy(struct machine *m)
     free(m->vcpu);
     boot_close(m->image);
     boot_rom_close(&m->rom);
-    pthread_cond_destroy(&m->info_done);
+    pthread_cond_destroy(&m->job_done);
     free(m);
 }
 
@@ -434,6 +522,14 @@ void machine_dump(const struct machine *m)
 static void pause_here(struct machine *m)
 {
     machine_lock();
+    machine_set_paused(m, true);
+    machine_unlock();
+}
+
+static void debug_stop_here(struct machine *m)
+{
+    machine_lock();
+    m->stop_is_debug = true;
     machine_set_paused(m, true);
     machine_unlock();
 }
@@ -485,6 +581,22 @@ static void tsc_go(struct machine *m, uint64_t *since)
     *since = 0;
 }
 
+/* The debugger hears once of each stop, when the CPU stands. */
+static void tell_stopped(struct machine *m)
+{
+    const struct debug_stop *stop = NULL;
+
+    machine_lock();
+    if (m->debugger && !m->stop_told && machine_is_paused(m)) {
+        m->stop_told = true;
+        if (m->stop_is_debug)
+            stop = &m->vcpu->debug->stop;
+        vcpu_debug_step(m->vcpu, false, false);
+        m->debugger->stopped(m->debugger->opaque, stop);
+    }
+    machine_unlock();
+}
+
 /* Sleeps while the guest is paused, or halted with nothing to wake it. False
  * if there is a request. */
 static bool wait_until_runnable(struct machine *m)
@@ -495,14 +607,15 @@ static bool wait_until_runnable(struct machine *m)
         uint32_t seen = __atomic_load_n(&m->wakes, __ATOMIC_SEQ_CST);
         bool paused = machine_is_paused(m);
 
-        if (info_wanted(m))
-            answer_info(m);
+        if (job_wanted(m))
+            do_job(m);
         if (pending_requests(m)) {
             tsc_go(m, &stopped);
             return false;
         }
         if (paused) {
             tsc_stop(&stopped);
+            tell_stopped(m);
         } else {
             tsc_go(m, &stopped);
             if (!m->halted || vcpu_interrupt_deliverable(m->vcpu))
@@ -527,6 +640,13 @@ static int run(struct machine *m)
             break;
         case ENGINE_HALTED:
             m->halted = true;
+            if (vcpu_debug_steps(m->vcpu)) { /* hlt was the step */
+                m->vcpu->debug->stop.reason = DEBUG_STOP_STEP;
+                debug_stop_here(m);
+            }
+            break;
+        case ENGINE_DEBUG:
+            debug_stop_here(m);
             break;
         case ENGINE_TRIPLE_FAULT:
             fetch_registers(m);
@@ -548,7 +668,9 @@ int machine_run(struct machine *m)
     status = run(m);
     machine_lock();
     m->finished = true;
-    pthread_cond_broadcast(&m->info_done);
+    if (m->debugger)
+        m->debugger->ended(m->debugger->opaque, status);
+    pthread_cond_broadcast(&m->job_done);
     machine_unlock();
     return status;
 }

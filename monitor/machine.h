@@ -17,6 +17,8 @@
 struct vcpu;
 struct mmu;
 struct machine;
+struct machine_debugger;
+struct debug_stop;
 
 /* -accel bt,PROP=VALUE: everything but stats changes nothing but speed. */
 struct bt_options {
@@ -71,6 +73,7 @@ struct machine_options {
     /* character backends as struct device_config takes them */
     const char *serial[MACHINE_SERIAL_PORTS];
     const char *monitor;
+    const char *gdb; /* "tcp:[HOST]:PORT", "unix:PATH"; NULL or "none" */
     const char *debugcon;
     uint16_t debugcon_port;
     const char *chardevs[MACHINE_CHARDEVS];
@@ -107,9 +110,38 @@ void machine_request(struct machine *m, enum machine_request why, int code);
 /* Stops and continues guest code and guest time. Machine lock held. */
 void machine_set_paused(struct machine *m, bool paused);
 bool machine_is_paused(struct machine *m);
-/* "info registers" as text, taken where the guest's state is whole. Called on
- * the I/O thread with the machine lock held, which is let go meanwhile. */
+/* Runs fn(m, opaque) on the vcpu thread where the guest's state is whole, with
+ * the machine lock held; false if the CPU does not come. Called on the I/O
+ * thread with the machine lock held, which is let go meanwhile. */
+bool machine_on_vcpu(struct machine *m, void (*fn)(struct machine *, void *),
+                     void *opaque);
+/* "info registers" as text. Called as machine_on_vcpu is. */
 void machine_info_registers(struct machine *m, char *to, size_t size);
+
+/* --- for a debugger (monitor/debug.c) ------------------------------------ */
+/* Who hears when the guest stops and when it ends: on the vcpu thread, with the
+ * machine lock held and nothing running. stop NULL: somebody paused it. */
+struct machine_debugger {
+    void (*stopped)(void *opaque, const struct debug_stop *stop);
+    void (*ended)(void *opaque, int status);
+    void *opaque;
+};
+/* NULL: nobody; false if the engine cannot be debugged. */
+bool machine_set_debugger(struct machine *m,
+                          const struct machine_debugger *debugger);
+struct vcpu *machine_vcpu(struct machine *m);
+/* In machine_on_vcpu: the registers are to be shown. Is the CPU halted? It runs
+ * on elsewhere. */
+void machine_debug_prepare(struct machine *m);
+bool machine_is_halted(const struct machine *m);
+void machine_unhalt(struct machine *m);
+/* Continues; without timers, guest time goes on standing still. Machine lock
+ * held. */
+void machine_resume(struct machine *m, bool timers);
+/* A line of the human monitor's and what it printed. I/O thread, machine lock
+ * held. */
+void machine_monitor_command(struct machine *m, const char *line, char *to,
+                             size_t size);
 
 void machine_lock(void);
 void machine_unlock(void);

@@ -222,6 +222,18 @@ static bool option_paused(struct parse *p)
     return true;
 }
 
+static bool option_gdb(struct parse *p)
+{
+    p->options->machine.gdb = p->value;
+    return true;
+}
+
+static bool option_gdb_default(struct parse *p)
+{
+    p->options->machine.gdb = "tcp::1234";
+    return true;
+}
+
 static bool option_singlestep(struct parse *p)
 {
     p->options->machine.bt.tu_max = 1;
@@ -327,8 +339,11 @@ static const struct option_row rows[] = {
      option_no_shutdown},
     {"action", "EVENT=ACTION", "reboot=reset|shutdown, shutdown=poweroff|pause",
      option_action},
-    {"S", NULL, "do not start the guest until the monitor's cont",
+    {"S", NULL, "do not start the guest until gdb or the monitor's cont says",
      option_paused},
+    {"gdb", "DEV", "wait for gdb at tcp:[HOST]:PORT or unix:PATH; none",
+     option_gdb},
+    {"s", NULL, "the same as -gdb tcp::1234", option_gdb_default},
     {"no-acpi", NULL, "a machine without ACPI", option_no_acpi},
     {"rtc", "base=utc|localtime", "what the CMOS clock shows", option_rtc},
     {"d", "CHANNEL,...", "log events; help lists the channels", option_log},

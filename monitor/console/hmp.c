@@ -18,7 +18,9 @@
 #define PROMPT    "(ringfall) "
 
 struct hmp {
-    struct chardev *chr;
+    struct chardev *chr; /* or NULL: output goes to text */
+    char *text;
+    size_t room; /* for text, its end included */
     struct hmp_actions actions;
     char line[LINE_SIZE];
     size_t length;
@@ -31,8 +33,24 @@ struct command {
     void (*run)(struct hmp *hmp, const char *argument);
 };
 
+static void put_text(struct hmp *hmp, const char *text)
+{
+    size_t length = strlen(text);
+
+    if (length >= hmp->room)
+        length = hmp->room - 1;
+    memcpy(hmp->text, text, length);
+    hmp->text += length;
+    hmp->room -= length;
+    *hmp->text = '\0';
+}
+
 static void put(struct hmp *hmp, const char *text)
 {
+    if (!hmp->chr) {
+        put_text(hmp, text);
+        return;
+    }
     for (const char *end; *text; text = end) {
         end = strchrnul(text, '\n');
         chardev_write_all(hmp->chr, (const uint8_t *)text,
@@ -141,6 +159,16 @@ static void run_line(struct hmp *hmp, char *line)
     put(hmp, "unknown command: '");
     put(hmp, name);
     put(hmp, "'\n");
+}
+
+void hmp_command(const struct hmp_actions *actions, const char *line, char *to,
+                 size_t size)
+{
+    struct hmp hmp = {.actions = *actions, .text = to, .room = size};
+
+    *to = '\0';
+    snprintf(hmp.line, sizeof(hmp.line), "%s", line);
+    run_line(&hmp, hmp.line);
 }
 
 static void greet(void *opaque)

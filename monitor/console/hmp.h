@@ -26,6 +26,10 @@ struct hmp_actions {
  * else when the user turns to it (mux). */
 struct hmp *hmp_create(struct chardev *chr, const struct hmp_actions *actions,
                        bool greet);
+/* One line without a console: what it prints goes to `to`, always terminated
+ * and cut where it does not fit. */
+void hmp_command(const struct hmp_actions *actions, const char *line, char *to,
+                 size_t size);
 void hmp_destroy(struct hmp *hmp);
 
 #endif

@@ -411,3 +411,11 @@ void devices_power_button(struct device_set *set)
     if (set->pm)
         piix4_pm_power_button(set->pm);
 }
+
+void devices_monitor_command(struct device_set *set, const char *line, char *to,
+                             size_t size)
+{
+    const struct hmp_actions actions = hmp_actions_of(set->wiring);
+
+    hmp_command(&actions, line, to, size);
+}

@@ -84,6 +84,10 @@ void devices_reset(struct device_set *set);
 void devices_destroy(struct device_set *set);
 /* INTA: the vector to deliver, or -1 if INTR is not asserted. */
 int devices_intr_ack(struct device_set *set);
+/* A line of the human monitor's, and what it printed: to, always terminated.
+ * I/O thread. */
+void devices_monitor_command(struct device_set *set, const char *line, char *to,
+                             size_t size);
 /* The power button (monitor's system_powerdown). */
 void devices_power_button(struct device_set *set);
 
