@@ -174,7 +174,8 @@ static void emit_mov_from_seg(struct context *c, const struct insn *insn)
                                .opsize = insn->enc.opsize},
                  host_gpr(insn->rm));
     } else {
-        struct mem_ref m = access_begin(c, &insn->mem, 2, MEM_WRITE);
+        struct mem_ref m =
+            access_begin(c, &insn->mem, 2, MEM_WRITE | MEM_NO_READ);
 
         emit_mem(
             e, &(struct enc){.opcode = 0x89, .reg = HOST_TEMP, .opsize = true},
@@ -192,8 +193,8 @@ static void emit_moffs(struct context *c, const struct insn *insn)
                       .reg = RAX,
                       .byte_reg = !(kind & 1)};
     unsigned len = kind & 1 ? insn->opsize : 1;
-    struct mem_ref m =
-        access_begin(c, &insn->mem, len, kind & 2 ? MEM_WRITE : MEM_READ);
+    struct mem_ref m = access_begin(
+        c, &insn->mem, len, kind & 2 ? MEM_WRITE | MEM_NO_READ : MEM_READ);
 
     emit_mem(&c->e, &enc, &m);
     access_end(c, true);

@@ -26,7 +26,8 @@ static int stack_segment(const struct insn *insn)
 
 void emit_push(struct context *c, unsigned size, enum host_reg r)
 {
-    struct mem_ref m = access_stack(c, -(int)size, size, MEM_WRITE);
+    struct mem_ref m =
+        access_stack(c, -(int)size, size, MEM_WRITE | MEM_NO_READ);
 
     emit_mem(
         &c->e,
@@ -42,7 +43,8 @@ static void push_immediate(struct context *c, const struct insn *insn)
     uint32_t value = insn->enc.imm_len == 1
                          ? (uint32_t)(int32_t)(int8_t)insn->enc.imm[0]
                          : insn->imm;
-    struct mem_ref m = access_stack(c, -(int)size, size, MEM_WRITE);
+    struct mem_ref m =
+        access_stack(c, -(int)size, size, MEM_WRITE | MEM_NO_READ);
     struct enc enc = {
         .opcode = 0xc7, .opsize = size == 2, .imm_len = (uint8_t)size};
 
@@ -104,7 +106,7 @@ static void pop_memory(struct context *c, const struct insn *insn)
     access_end(c, false);
     if (to.base == GPR_ESP)
         to.disp += insn->opsize;
-    m = access_begin(c, &to, insn->opsize, MEM_WRITE);
+    m = access_begin(c, &to, insn->opsize, MEM_WRITE | MEM_NO_READ);
     emit_mem(e,
              &(struct enc){
                  .opcode = 0x89, .reg = HOST_TEMP, .opsize = insn->opsize == 2},
