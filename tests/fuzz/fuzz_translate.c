@@ -15,6 +15,7 @@
 #include "tests/fuzz/guest.h"
 
 #include "base/log.h"
+#include "vcpu/debug.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -25,14 +26,17 @@
 #define FXSAVE_MXCSR  24
 
 uint64_t fuzz_result;
-const char *const fuzz_variants[] = {"",      "checked", "plain",
-                                     "small", "flips",   NULL};
+const char *const fuzz_variants[] = {"",      "checked",  "plain", "small",
+                                     "flips", "debugged", NULL};
 
 static struct bt_machine machine;
 static struct bt_options options;
 static FILE *show;
 static uint32_t ticks; /* atomic: since the engine was entered */
 static bool ready;
+static struct vcpu_debug points; /* variant "debugged" */
+static bool debugged;
+static unsigned stops;
 
 void fuzz_choose(const char *variant)
 {
@@ -44,6 +48,7 @@ void fuzz_choose(const char *variant)
                                       .host_hide = HOST_BMI2 | HOST_FSGSBASE};
     if (!strcmp(variant, "flips"))
         options = (struct bt_options){.site_faults = 1, .calm = 2};
+    debugged = !strcmp(variant, "debugged");
     if (!strcmp(variant, "small"))
         options = (struct bt_options){.tc_size = 64 << 10,
                                       .no_unroll = true,
@@ -134,6 +139,26 @@ static bool depends_on_variant(const uint8_t *code, size_t size)
     return false;
 }
 
+/* Breakpoints on every few bytes of the code, in some inputs a watchpoint. */
+static void set_points(struct vcpu *v, size_t size)
+{
+    v->debug = &points;
+    vcpu_debug_clear(v);
+    for (unsigned i = size % 5; i < size && i < 128; i += 1 + size % 7)
+        vcpu_debug_add_break(v, GUEST_CODE + i, DEBUG_BREAK_SOFT);
+    if (size % 3 == 0)
+        vcpu_debug_add_watch(v, GUEST_CODE + 0x4000, 0x800, DEBUG_WATCH_ACCESS);
+}
+
+/* Goes on after a stop, now and then by one step. */
+static void go_on(struct vcpu *v)
+{
+    stops++;
+    if (stops % 64 == 0) /* other breakpoints, other code */
+        vcpu_debug_remove_break(v, v->debug->stop.address, DEBUG_BREAK_SOFT);
+    vcpu_debug_step(v, stops % 3 == 0, stops & 8);
+}
+
 /* Runs until something ends it; false: only patience did. */
 static bool run_round(struct bt_machine *m)
 {
@@ -145,6 +170,9 @@ static bool run_round(struct bt_machine *m)
                 return false;
             break;
         case ENGINE_DEBUG:
+            go_on(m->v);
+            if (__atomic_load_n(&ticks, __ATOMIC_SEQ_CST) > TICKS_MAX)
+                return false;
             break;
         case ENGINE_HALTED:
         case ENGINE_TRIPLE_FAULT:
@@ -194,6 +222,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size -= sizeof(header);
     bt_machine_reset(&machine);
     guest_set_up(&machine, &header, data + sizeof(header), size);
+    if (debugged)
+        set_points(machine.v, size);
     for (unsigned round = 1; round <= ROUNDS; round++) {
         if (!run_round(&machine))
             return 0;
