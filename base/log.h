@@ -74,6 +74,12 @@ void log_list(void);
     X(FAST_GATES, "fast-gates", "events through remembered gates")           \
     X(FAST_RETURNS, "fast-returns", "remembered ways of iret")               \
     X(FAST_STRINGS, "fast-strings", "rep movs, stos without a callout")      \
+    X(SANDBOXES, "sandboxes", "processes made for direct execution")         \
+    X(DIRECT_RUNS, "direct-runs", "times user code began to run directly")   \
+    X(DIRECT_STOPS, "direct-stops", "stops of it, of whatever kind")         \
+    X(DIRECT_FILLS, "direct-fills", "faults of it that mapped pages")        \
+    X(DIRECT_SETBACKS, "direct-setbacks", "times that did not pay")          \
+    X(DIRECT_EXITS, "direct-exits", "times it went on in translated code")   \
     X(HOST_STACK_RESETS, "host-stack-resets", "host stack overflows")        \
     X(HOST_SIGNALS, "host-signals", "host faults taken in translated code")  \
     X(HIDDEN_FAULTS, "hidden-faults", "faults the guest does not see")       \

@@ -82,6 +82,13 @@ static uint64_t context_of(uint32_t identity, unsigned mode)
     return (uint64_t)(identity << 8 | mode) << 32;
 }
 
+static void note_user(struct engine_bt *bt, bool user)
+{
+    bt->direct_due = user && bt->direct_wanted &&
+                     bt->direct_wanted[mmu_user_window(bt->mmu)];
+    bt->user_entries += user;
+}
+
 static void bt_refresh(struct engine_bt *bt)
 {
     struct vcpu *v = bt->v;
@@ -105,6 +112,7 @@ static void bt_refresh(struct engine_bt *bt)
     v->context = context;
     v->jump_salt = codecache_jump_salt(context);
     bt->mode = mode;
+    note_user(bt, user);
 }
 
 /* Only the privilege is another one. rsp: of the private stack in use; returns
@@ -127,6 +135,7 @@ static uint64_t bt_switch(struct engine_bt *bt, uint64_t rsp)
     v->jump_salt = codecache_jump_salt(v->context);
     bt_select_stack(bt, user);
     mmu_set_cpl(bt->mmu, user);
+    note_user(bt, user);
     if (user && bt->user_rsp && bt->user_context == v->context)
         return bt->user_rsp;
     return v->host_stack;
@@ -156,7 +165,8 @@ uint64_t bt_after(struct vcpu *v, uint64_t rsp, unsigned result)
         rsp = bt_switch(bt, rsp);
     /* TU_STEP units are entered by the run loop only: it keeps the books */
     if (result == CALLOUT_EXIT || v->events || (bt->mode & TU_STEP) ||
-        bt->step_due || __atomic_load_n(&v->attention, __ATOMIC_RELAXED)) {
+        bt->step_due || bt->direct_due ||
+        __atomic_load_n(&v->attention, __ATOMIC_RELAXED)) {
         bt->reset_stack |= rsp != before; /* it leaves with the old one */
         return 0;
     }

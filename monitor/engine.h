@@ -52,6 +52,8 @@ struct engine *engine_kvm_create(struct vcpu *vcpu, struct mmu *mmu,
 void engine_bt_code_written(void *opaque, gpa_t gpa, unsigned len);
 void engine_bt_exec_mapping_changed(void *opaque, bool user);
 void engine_bt_identities_restart(void *opaque);
+void engine_bt_user_run_lost(void *opaque, unsigned window, unsigned first,
+                             unsigned end);
 
 /* For the crash report: the guest's eip, the TU and the guest's frames (by its
  * ebp chain) to stderr. Nothing if no bt engine is there. */

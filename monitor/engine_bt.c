@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
+#include "monitor/direct/direct.h"
 #include "vcpu/debug.h"
 #include "vcpu/fpu.h"
 
@@ -60,6 +61,15 @@ void engine_bt_identities_restart(void *opaque)
         bt->code_segments[i].id = 0;
     bt_forget_stacks(bt);
     bt->v->mode_dirty = true;
+}
+
+void engine_bt_user_run_lost(void *opaque, unsigned window, unsigned first,
+                             unsigned end)
+{
+    struct engine_bt *bt = opaque;
+
+    if (bt->direct)
+        direct_run_lost(bt->direct, window, first, end);
 }
 
 static void trace_frame(void *opaque, gfn_t gfn, bool on)
@@ -238,6 +248,8 @@ static bool handle_attention(struct engine_bt *bt, bool *shadowed)
         *shadowed = true;
         return true;
     }
+    if (bt->direct && v->cpl == 3 && !v->mode_dirty)
+        direct_sample(bt->direct);
     if (vcpu_interrupt_deliverable(v)) {
         vcpu_deliver_interrupt(v);
         bt_debug_delivered(bt);
@@ -353,6 +365,8 @@ static enum engine_exit run(struct engine *engine)
         bt_in_line(bt);
         if (UNLIKELY(v->debug != NULL) && bt_debug_stops_before(bt, shadowed))
             return ENGINE_DEBUG;
+        if (bt->direct_due && !shadowed && direct_run(bt->direct))
+            continue;
         if ((bt->mode & TU_STEP) && vcpu_at_breakpoint(v)) {
             vcpu_deliver_fault(v);
             bt_debug_delivered(bt);
@@ -373,6 +387,16 @@ static void reset(struct engine *engine)
     bt_flush(bt);
     bt->v->mode_dirty = true;
     bt->step_due = false;
+    if (bt->direct)
+        direct_reset(bt->direct);
+}
+
+static void kick(struct engine *engine)
+{
+    struct engine_bt *bt = (struct engine_bt *)engine;
+
+    if (bt->direct)
+        direct_kick(bt->direct);
 }
 
 /* x87 pointers into translated code are no sight for a debugger. */
@@ -386,6 +410,8 @@ static void destroy(struct engine *engine)
     struct engine_bt *bt = (struct engine_bt *)engine;
 
     host_fault_remove(bt);
+    if (bt->direct)
+        direct_destroy(bt->direct);
     bt_sites_destroy(bt);
     bt_debug_destroy(bt);
     if (bt->translator)
@@ -473,6 +499,25 @@ static bool make_parts(struct engine_bt *bt)
     return bt->translator != NULL;
 }
 
+/* Without it user code is translated, which is said once. */
+static void make_direct(struct engine_bt *bt)
+{
+    char why[128] = "all accesses are to be checked";
+
+    if (bt->options.user == USER_TRANSLATE ||
+        (bt->options.checked_all && bt->options.user == USER_AUTO))
+        return;
+    if (!bt->options.checked_all)
+        bt->direct = direct_create(bt, why, sizeof(why));
+    if (bt->direct)
+        bt->direct_wanted = direct_wanted(bt->direct);
+    else
+        fprintf(stderr,
+                "ringfall: no direct execution (%s): user code is "
+                "translated\n",
+                why);
+}
+
 struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
                                 const struct bt_options *options, char *why,
                                 size_t why_size)
@@ -489,6 +534,7 @@ struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
                                  .reset = reset,
                                  .destroy = destroy,
                                  .debug = debug,
+                                 .kick = kick,
                                  .vcpu = vcpu};
     bt->v = vcpu;
     bt->mmu = mmu;
@@ -512,5 +558,6 @@ struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
         return NULL;
     }
     vcpu->mode_dirty = true;
+    make_direct(bt);
     return &bt->engine;
 }

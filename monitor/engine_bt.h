@@ -46,6 +46,11 @@ struct engine_bt {
     unsigned tus_since_flush;
     struct site_faults *faults; /* bt_sites.c: faults per site */
     struct bt_breaks *breaks;   /* bt_debug.c: those the code cache knows */
+
+    struct direct *direct;        /* direct/: NULL: user code is translated */
+    const uint8_t *direct_wanted; /* by mmu_user_window */
+    bool direct_due;              /* user code is to run directly now */
+    uint64_t user_entries;        /* returns to user mode */
 };
 
 #define STACK_BYTES 0x10000

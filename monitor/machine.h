@@ -20,9 +20,17 @@ struct machine;
 struct machine_debugger;
 struct debug_stop;
 
+/* How code of CPL 3 runs: user= of -accel bt. */
+enum user_mode {
+    USER_AUTO,      /* either way, as each address space does better */
+    USER_TRANSLATE, /* like kernel code */
+    USER_DIRECT,    /* unmodified in a sandbox, wherever that can be */
+};
+
 /* -accel bt,PROP=VALUE: everything but stats changes nothing but speed. */
 struct bt_options {
     bool stats;
+    enum user_mode user;
     unsigned tu_max;  /* instructions per TU at most; 0 default */
     uint64_t tc_size; /* bytes; 0 default */
     bool no_chain;

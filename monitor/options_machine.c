@@ -31,6 +31,20 @@ static bool set_stats(struct bt_options *bt, const char *value)
     return switch_parse(value, &bt->stats);
 }
 
+static bool set_user(struct bt_options *bt, const char *value)
+{
+    static const char *const names[] = {[USER_AUTO] = "auto",
+                                        [USER_TRANSLATE] = "translate",
+                                        [USER_DIRECT] = "direct"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        bt->user = (enum user_mode)i;
+        if (strcmp(value, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool set_tu_max(struct bt_options *bt, const char *value)
 {
     return set_unsigned(&bt->tu_max, value, 1, 4096);
@@ -126,6 +140,7 @@ static bool set_host(struct bt_options *bt, const char *value)
 
 static const struct bt_property bt_properties[] = {
     {"stats", "on|off", "print counters at exit", set_stats},
+    {"user", "auto|translate|direct", "how user code runs", set_user},
     {"tu-max", "N", "instructions per translation unit at most", set_tu_max},
     {"tc-size", "SIZE", "size of the translation cache", set_tc_size},
     {"chain", "on|off", "chain translation units", set_chain},

@@ -191,6 +191,15 @@ static void world_identities_restart(void *opaque)
         engine_bt_identities_restart(world->engine);
 }
 
+static void world_user_run_lost(void *opaque, unsigned window, unsigned first,
+                                unsigned end)
+{
+    struct world *world = opaque;
+
+    if (world->engine)
+        engine_bt_user_run_lost(world->engine, window, first, end);
+}
+
 void world_init(struct world *world, struct vcpu *vcpu,
                 struct device_set *devices)
 {
@@ -221,6 +230,7 @@ struct mmu_events world_mmu_events(struct world *world)
         .code_written = world_code_written,
         .exec_mapping_changed = world_exec_mapping_changed,
         .identities_restart = world_identities_restart,
+        .user_run_lost = world_user_run_lost,
         .mmio_read = world_mmio_read,
         .mmio_write = world_mmio_write,
         .opaque = world,

@@ -57,6 +57,12 @@ struct mmu_events {
     /* Identities (mmu_user_epoch, mmu_kernel_epoch) start again from small
      * numbers: every lookup made under one must be forgotten. */
     void (*identities_restart)(void *opaque);
+    /* Linear pages [first, end) of the cached U window `window` are not what
+     * mmu_user_run said of them any more: unmapped, or read-only now. Whoever
+     * shows them elsewhere takes them away before user code runs there. May
+     * come in any verb. NULL: nobody does. */
+    void (*user_run_lost)(void *opaque, unsigned window, unsigned first,
+                          unsigned end);
     /* I/O space access; size 1, 2, 4 (8: two of 4). */
     uint64_t (*mmio_read)(void *opaque, gpa_t gpa, unsigned size);
     void (*mmio_write)(void *opaque, gpa_t gpa, unsigned size, uint64_t value);
@@ -171,6 +177,27 @@ uint32_t mmu_kernel_epoch(const struct mmu *mmu);
  * also change in mmu_fault (a U window comes into being at its first fault),
  * mmu_load_cr3 and mmu_flush: whoever keeps it in a register reloads it. */
 void mmu_set_cpl(struct mmu *mmu, bool user);
+
+/* --- U windows shown elsewhere ------------------------------------------- */
+/* A run of linear pages of the current U window that shows consecutive frames
+ * with the same rights. */
+struct mmu_run {
+    unsigned first, end; /* linear pages */
+    gfn_t gfn;           /* of the first */
+    bool write;
+    bool exec; /* was fetched through mmu_fetch: may be executed */
+};
+/* The run around gva, at most `reach` pages to each side; false if the window
+ * does not have the page (mmu_fault fills it). */
+bool mmu_user_run(const struct mmu *mmu, gva_t gva, unsigned reach,
+                  struct mmu_run *run);
+/* Number of the current U window, below mmu_user_windows, and what tells the
+ * address space in it from others (CR3's base). */
+unsigned mmu_user_window(const struct mmu *mmu);
+unsigned mmu_user_windows(const struct mmu *mmu);
+uint32_t mmu_user_key(const struct mmu *mmu);
+/* The file that guest RAM is: offsets are guest physical addresses. */
+int mmu_ram_file(const struct mmu *mmu);
 
 /* A young address space was first seen, and nobody called it mature since. */
 bool mmu_user_is_young(const struct mmu *mmu);

@@ -249,6 +249,14 @@ static void keep_budget(struct mmu *mmu, struct view *view)
         window_empty(mmu, view);
 }
 
+static void tell_lost(struct mmu *mmu, const struct view *view, unsigned first,
+                      unsigned end)
+{
+    if (view->user && mmu->events.user_run_lost)
+        mmu->events.user_run_lost(mmu->events.opaque,
+                                  (unsigned)(view - mmu->views), first, end);
+}
+
 void window_drop(struct mmu *mmu, struct view *view, unsigned first,
                  unsigned end)
 {
@@ -264,6 +272,7 @@ void window_drop(struct mmu *mmu, struct view *view, unsigned first,
         last = page;
     }
     count_mappings(mmu, view, before, from, end);
+    tell_lost(mmu, view, from, last + 1);
     batch_add(mmu, view, from, last + 1, false);
     keep_budget(mmu, view);
 }
@@ -278,6 +287,7 @@ void window_protect_page(struct mmu *mmu, struct view *view, unsigned page)
     before = borders(view, page, page + 1);
     r->map &= ~RECORD_WRITABLE;
     count_mappings(mmu, view, before, page, page + 1);
+    tell_lost(mmu, view, page, page + 1);
     batch_add(mmu, view, page, page + 1, true);
     keep_budget(mmu, view);
 }
@@ -534,6 +544,59 @@ bool window_fill(struct mmu *mmu, struct view *view, gva_t gva,
         run.upgrade = 0;
     }
     return run_map(mmu, &run);
+}
+
+/* --- U windows shown elsewhere ------------------------------------------- */
+static bool same_run(const struct view *view, unsigned page)
+{
+    return view->record[page].map &&
+           view->record[page].map + 1 == view->record[page + 1].map &&
+           page_set_has(&view->exec, page) ==
+               page_set_has(&view->exec, page + 1);
+}
+
+bool mmu_user_run(const struct mmu *mmu, gva_t gva, unsigned reach,
+                  struct mmu_run *run)
+{
+    const struct view *view = mmu->current;
+    unsigned page = gva >> PAGE_SHIFT;
+    uint32_t map;
+
+    if (!view->window || !view->record[page].map)
+        return false;
+    run->first = page;
+    run->end = page + 1;
+    while (run->first && page - run->first < reach &&
+           same_run(view, run->first - 1))
+        run->first--;
+    while (run->end < LINEAR_PAGES && run->end - page <= reach &&
+           same_run(view, run->end - 1))
+        run->end++;
+    map = view->record[run->first].map;
+    run->gfn = map & RECORD_GFN;
+    run->write = map & RECORD_WRITABLE;
+    run->exec = page_set_has(&view->exec, page);
+    return true;
+}
+
+unsigned mmu_user_window(const struct mmu *mmu)
+{
+    return (unsigned)(mmu->current - mmu->views);
+}
+
+unsigned mmu_user_windows(const struct mmu *mmu)
+{
+    return mmu->config.max_windows;
+}
+
+uint32_t mmu_user_key(const struct mmu *mmu)
+{
+    return mmu->current->cr3;
+}
+
+int mmu_ram_file(const struct mmu *mmu)
+{
+    return mmu->ram_fd;
 }
 
 /* --- write protection ---------------------------------------------------- */

@@ -378,3 +378,8 @@ enum callout_result callout_load_far(struct vcpu *v, uint32_t arg, uint32_t lin)
     gpr_write(v, ARG_REG(arg), size, bytes_get(pointer, size));
     return loaded(v, s, false);
 }
+
+bool vcpu_segment_load(struct vcpu *v, enum seg s, uint32_t selector)
+{
+    return segment_load(v, s, selector);
+}

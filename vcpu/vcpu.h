@@ -70,6 +70,10 @@ void vcpu_set_intr_line(struct vcpu *v, bool level);
 /* Sets the cached base copies and mode_dirty after seg[s] was changed. */
 void vcpu_segment_changed(struct vcpu *v, enum seg s);
 
+/* Loads ES, SS, DS, FS or GS as mov does, with every check; false with
+ * v->fault. */
+bool vcpu_segment_load(struct vcpu *v, enum seg s, uint32_t selector);
+
 /* Segmented form of a memory access: checks offset..offset+len-1 against
  * seg[s] (limit, type, null; SDM 3A 5.3) and returns true with *lin set, or
  * false with v->fault (#GP(0), #SS(0)) filled. */

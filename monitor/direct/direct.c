@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs one address space's user code in its sandbox: guest state in, stops,
+ * pages on demand, guest state out.
+ *
+ * Pages come from the MMU's records of the U window, so that whatever the MMU
+ * takes out of the window (mmu_events.user_run_lost) leaves the sandbox before
+ * code runs there again. A page is writable or executable there, not both: its
+ * bytes are looked at before it becomes executable, and if they hold an
+ * instruction that would show the host (selectors of fs and gs, cpuid, the
+ * tables), the page's code runs translated.
+ */
+#include "monitor/direct/space.h"
+
+#include <linux/elf.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "vcpu/callouts.h"
+#include "vcpu/host_tsc.h"
+#include "vcpu/vcpu.h"
+
+#define REACH        512u /* pages a fault may bring on each side */
+#define LINEAR_PAGES (1u << 20)
+#define LOW_SPACE    (1ull << 32)
+#define INSN_BYTES   15
+#define CODE_KERNEL  0x80 /* si_code of a fault without an address */
+/* Flags that ptrace cannot set: they stay what they were in the sandbox. */
+#define EFL_STICKY (EFL_NT | EFL_ID)
+#define EFL_HOST   (EFL_ARITH | EFL_TF | EFL_AC)
+
+/* --- may it run? --------------------------------------------------------- */
+
+static bool data_is_plain(const struct segment *s)
+{
+    return !s->attr || (s->limit == 0xffffffff && (s->attr & SEG_S) &&
+                        (SEG_TYPE(s->attr) & 0xe) == 2);
+}
+
+/* Flat user code whose every instruction means on the host what it means
+ * here, or faults there. */
+static bool eligible(const struct engine_bt *bt)
+{
+    const struct vcpu *v = bt->v;
+    const uint32_t cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+
+    return bt->mode == TU_USER &&
+           !(v->eflags_sys & (EFL_AC | EFL_TF | EFL_IOPL | EFL_VIF | EFL_VIP)) &&
+           v->eflags_if && (v->cr0 & CR0_NE) && (v->cr4 & cr4) == cr4 &&
+           !(v->efer & EFER_SCE) && v->sysenter_cs &&
+           data_is_plain(&v->seg[SEG_FS]) && data_is_plain(&v->seg[SEG_GS]);
+}
+
+/* --- guest state --------------------------------------------------------- */
+
+/* The host selector that stands for a data segment; 0 for a null one. */
+static unsigned host_selector(struct sandbox *box, const struct segment *s,
+                              unsigned tls)
+{
+    if (!s->attr)
+        return 0;
+    if (!s->base)
+        return SANDBOX_DS;
+    return sandbox_set_tls(box, tls, s->base) ? SANDBOX_TLS(tls) : 0;
+}
+
+struct selectors {
+    unsigned seg[6]; /* by enum seg: host selectors set at entry */
+};
+
+static bool put_state(const struct vcpu *v, struct sandbox *box,
+                      struct user_regs_struct *r, struct selectors *set)
+{
+    const uint32_t *g = v->gpr;
+
+    *set = (struct selectors){
+        .seg = {[SEG_ES] = v->seg[SEG_ES].attr ? SANDBOX_DS : 0,
+                [SEG_DS] = v->seg[SEG_DS].attr ? SANDBOX_DS : 0,
+                [SEG_SS] = SANDBOX_DS,
+                [SEG_CS] = SANDBOX_CS,
+                [SEG_FS] = host_selector(box, &v->seg[SEG_FS], 0),
+                [SEG_GS] = host_selector(box, &v->seg[SEG_GS], 1)}};
+    *r = (struct user_regs_struct){
+        .rax = g[GPR_EAX],
+        .rcx = g[GPR_ECX],
+        .rdx = g[GPR_EDX],
+        .rbx = g[GPR_EBX],
+        .rsp = g[GPR_ESP],
+        .rbp = g[GPR_EBP],
+        .rsi = g[GPR_ESI],
+        .rdi = g[GPR_EDI],
+        .rip = v->eip,
+        .orig_rax = UINT64_MAX,
+        .eflags = v->eflags_arith | (v->eflags_sys & EFL_STICKY) | EFL_IF |
+                  EFL_ONE,
+        .cs = SANDBOX_CS,
+        .ss = SANDBOX_DS,
+        .ds = set->seg[SEG_DS],
+        .es = set->seg[SEG_ES],
+        .fs = set->seg[SEG_FS],
+        .gs = set->seg[SEG_GS],
+        .fs_base = v->seg[SEG_FS].base,
+        .gs_base = v->seg[SEG_GS].base,
+    };
+    return (set->seg[SEG_FS] || !v->seg[SEG_FS].attr) &&
+           (set->seg[SEG_GS] || !v->seg[SEG_GS].attr);
+}
+
+/* Guest code loaded a data segment register: what does its host selector stand
+ * for? A selector of ours was copied from a register it was in; all others are
+ * the guest's own, for which the host happens to have a descriptor too. False
+ * with v->fault: the guest's own load would have faulted. */
+static bool get_segment(struct vcpu *v, enum seg s, unsigned now,
+                        const struct segment *was, const struct selectors *set)
+{
+    if (now == set->seg[s])
+        return true;
+    for (unsigned from = 0; from < 6 && (now & 0xfffc); from++) {
+        if (set->seg[from] != now)
+            continue;
+        v->seg[s] = was[from];
+        vcpu_segment_changed(v, s);
+        return true;
+    }
+    return vcpu_segment_load(v, s, now);
+}
+
+/* The state in the sandbox becomes the guest's. False: *v has it all but for a
+ * segment register whose load is a fault of the guest (v->fault). */
+static bool get_state(struct vcpu *v, const struct user_regs_struct *r,
+                      const struct selectors *set)
+{
+    static const enum seg data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+    const uint64_t host[] = {r->es, r->ds, r->fs, r->gs};
+    struct segment was[6];
+    uint32_t flags;
+    bool ok = true;
+
+    v->gpr[GPR_EAX] = (uint32_t)r->rax;
+    v->gpr[GPR_ECX] = (uint32_t)r->rcx;
+    v->gpr[GPR_EDX] = (uint32_t)r->rdx;
+    v->gpr[GPR_EBX] = (uint32_t)r->rbx;
+    v->gpr[GPR_ESP] = (uint32_t)r->rsp;
+    v->gpr[GPR_EBP] = (uint32_t)r->rbp;
+    v->gpr[GPR_ESI] = (uint32_t)r->rsi;
+    v->gpr[GPR_EDI] = (uint32_t)r->rdi;
+    v->eip = (uint32_t)r->rip;
+    flags = (uint32_t)r->eflags & (EFL_HOST | EFL_STICKY);
+    vcpu_set_eflags(v, flags | v->eflags_if);
+    memcpy(was, v->seg, sizeof(was));
+    for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
+        ok = get_segment(v, data[i], (unsigned)host[i], was, set) && ok;
+    return ok;
+}
+
+/* --- pages --------------------------------------------------------------- */
+
+/* Could these bytes, as code, show what the host is? An instruction that goes
+ * over the page's end counts as if it did. */
+static bool page_reveals(const uint8_t *p, bool cpuid_faults)
+{
+    for (unsigned i = 0; i < PAGE_SIZE; i++) {
+        uint8_t next = i + 1 < PAGE_SIZE ? p[i + 1] : 0;
+        unsigned reg = next >> 3 & 7;
+
+        if (p[i] == 0x8c) { /* mov r32, fs or gs; not jl */
+            if (i && p[i - 1] == 0x0f)
+                continue;
+            if (i + 1 == PAGE_SIZE || (next >= 0xc0 && (reg == 4 || reg == 5)))
+                return true;
+        } else if (p[i] == 0x0f) {
+            if (i + 1 == PAGE_SIZE || next == 0xa0 || next == 0xa8)
+                return true; /* push fs, gs */
+            if (next == 0xa2 && !cpuid_faults)
+                return true;
+            if (next == 0x02 || next == 0x03) /* lar, lsl */
+                return true;
+            if (next == 0x00 && i + 2 < PAGE_SIZE) { /* sldt, str, verr, verw */
+                reg = p[i + 2] >> 3 & 7;
+                if (reg < 2 || reg == 4 || reg == 5)
+                    return true;
+            } else if (next == 0x01 && i + 2 < PAGE_SIZE) { /* sgdt, sidt, smsw */
+                reg = p[i + 2] >> 3 & 7;
+                if (reg == 4 || (reg < 2 && p[i + 2] < 0xc0))
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool is_fetch(const struct user_regs_struct *r, gva_t gva)
+{
+    return gva - (uint32_t)r->rip < INSN_BYTES;
+}
+
+/* Rights of a page of the run in the sandbox; only *fault is being written. */
+static unsigned rights_for(const struct engine_bt *bt, const struct sandbox *box,
+                           const struct mmu_run *run, unsigned page,
+                           const unsigned *written)
+{
+    const uint8_t *bytes;
+
+    if (written && page == *written)
+        return SANDBOX_READ | SANDBOX_WRITE;
+    if (!run->exec)
+        return SANDBOX_READ | (run->write ? SANDBOX_WRITE : 0);
+    if (box->rights[page] & SANDBOX_WRITE) /* written there not long ago */
+        return box->rights[page];
+    bytes = bt->v->ram + ((gpa_t)(run->gfn + (page - run->first)) << PAGE_SHIFT);
+    return SANDBOX_READ |
+           (page_reveals(bytes, box->cpuid_faults) ? 0 : SANDBOX_EXEC);
+}
+
+/* Shows the pages around `page` that the run has and the sandbox lacks. */
+static void show(const struct engine_bt *bt, struct sandbox *box,
+                 const struct mmu_run *run, unsigned page, unsigned rights,
+                 const unsigned *written)
+{
+    unsigned first = page, end = page + 1, reach = run->exec ? 16 : REACH;
+
+    while (first > run->first && page - first < reach &&
+           !box->rights[first - 1] &&
+           rights_for(bt, box, run, first - 1, written) == rights)
+        first--;
+    while (end < run->end && end - page <= reach && !box->rights[end] &&
+           rights_for(bt, box, run, end, written) == rights)
+        end++;
+    sandbox_map(box, first, end, run->gfn + (first - run->first), rights);
+}
+
+/* A page fault in the sandbox: true if the page is there now, else the guest,
+ * or translated code, is to hear of it. */
+static bool fill(struct direct *d, struct direct_space *s,
+                 const struct user_regs_struct *r, gva_t gva)
+{
+    unsigned page = gva >> PAGE_SHIFT, rights = s->box->rights[page];
+    bool fetch = is_fetch(r, gva) && !(rights & SANDBOX_EXEC);
+    bool write = !fetch && (rights & SANDBOX_READ);
+    struct mmu_fetch fetched;
+    struct mmu_run run;
+
+    if (write && (rights & SANDBOX_WRITE))
+        return false;
+    if (fetch && mmu_fetch(d->bt->mmu, gva, MEM_USER, &fetched) != MMU_FILLED)
+        return false;
+    if ((write || !mmu_user_run(d->bt->mmu, gva, 0, &run)) &&
+        mmu_fault(d->bt->mmu, gva,
+                  write ? MEM_USER | MEM_WRITE : MEM_USER) != MMU_FILLED)
+        return false;
+    if (!mmu_user_run(d->bt->mmu, gva, REACH, &run) || (write && !run.write))
+        return false;
+    if (fetch) /* what was written is looked at anew */
+        s->box->rights[page] = 0;
+    rights = rights_for(d->bt, s->box, &run, page, write ? &page : NULL);
+    if (fetch && !(rights & SANDBOX_EXEC)) {
+        s->box->rights[page] = 0;
+        sandbox_unmap(s->box, page, page + 1);
+        return false;
+    }
+    show(d->bt, s->box, &run, page, rights, write ? &page : NULL);
+    stat_inc(DIRECT_FILLS);
+    return true;
+}
+
+void direct_run_lost(struct direct *d, unsigned window, unsigned first,
+                     unsigned end)
+{
+    struct direct_space *s = &d->space[window];
+
+    if (!s->box || s->all_lost)
+        return;
+    if (s->lost_count && s->lost[s->lost_count - 1].end == first) {
+        s->lost[s->lost_count - 1].end = end;
+    } else if (s->lost_count < LOST_RUNS) {
+        s->lost[s->lost_count].first = first;
+        s->lost[s->lost_count++].end = end;
+    } else {
+        s->all_lost = true;
+    }
+}
+
+static void give_up_lost(struct direct_space *s)
+{
+    struct sandbox *box = s->box;
+
+    if (s->all_lost)
+        sandbox_unmap(box, 0, LINEAR_PAGES);
+    for (unsigned i = 0; i < s->lost_count && !s->all_lost; i++) {
+        unsigned first = s->lost[i].first, end = s->lost[i].end;
+
+        while (first < end && !box->rights[first])
+            first++;
+        if (first < end)
+            sandbox_unmap(box, first, end);
+    }
+    s->lost_count = 0;
+    s->all_lost = false;
+}
+
+/* --- stops --------------------------------------------------------------- */
+
+/* The guest's byte at eip - back, or -1. */
+static int byte_before(const struct engine_bt *bt, uint32_t eip, unsigned back)
+{
+    const uint8_t *p;
+    gpa_t gpa;
+
+    if (!mmu_debug_translate(bt->mmu, eip - back, &gpa))
+        return -1;
+    p = mmu_phys(bt->mmu, gpa, 1);
+    return p ? *p : -1;
+}
+
+static bool int_before(const struct engine_bt *bt, uint32_t eip, int vector)
+{
+    return byte_before(bt, eip, 2) == 0xcd && byte_before(bt, eip, 1) == vector;
+}
+
+/* Traps come after their instruction: back to its begin, so that translated
+ * code meets it. */
+static void back_to_trap(const struct engine_bt *bt, struct user_regs_struct *r,
+                         const struct sandbox_stop *stop)
+{
+    uint32_t eip = (uint32_t)r->rip;
+    int last = byte_before(bt, eip, 1);
+
+    if (stop->signal == SIGTRAP && stop->code == CODE_KERNEL) {
+        if (last == 0xcc)
+            r->rip = eip - 1;
+        else if (int_before(bt, eip, VEC_BP))
+            r->rip = eip - 2;
+    } else if (stop->signal == SIGTRAP && stop->code == TRAP_BRKPT) {
+        if (last == 0xf1) /* icebp */
+            r->rip = eip - 1;
+    } else if (stop->signal == SIGSEGV && stop->code == CODE_KERNEL) {
+        if (last == 0xce && (r->eflags & EFL_OF)) /* into */
+            r->rip = eip - 1;
+        else if (int_before(bt, eip, VEC_OF))
+            r->rip = eip - 2;
+    }
+}
+
+/* A system call in 32-bit mode. True: it was sysenter, of which the host
+ * leaves neither eip nor esp, and which asks for neither (SDM 2B SYSENTER); the
+ * kernel's entry keeps ebp as the stack pointer. */
+static bool back_to_call(const struct engine_bt *bt, struct user_regs_struct *r)
+{
+    r->rax = r->orig_rax;
+    if (r->rip < LOW_SPACE && int_before(bt, (uint32_t)r->rip, 0x80)) {
+        r->rip -= 2;
+        return false;
+    }
+    r->rbp = r->rsp;
+    return true;
+}
+
+/* What there is to do beyond going on translated at v->eip. */
+enum outcome {
+    RUN_ON,      /* a hidden fault: the sandbox runs again */
+    RUN_KICKED,     /* somebody wants attention */
+    RUN_TRANSLATED, /* the instruction at v->eip is for translated code */
+    RUN_SYSENTER,
+    RUN_STEPPED, /* a single-step trap is due */
+    RUN_ESCAPED, /* it runs in a code segment the guest does not have */
+    RUN_LOST,
+};
+
+static enum outcome look_at(struct direct *d, struct direct_space *s,
+                            struct user_regs_struct *r,
+                            const struct sandbox_stop *stop)
+{
+    bool page_fault = stop->signal == SIGSEGV &&
+                      (stop->code == SEGV_MAPERR || stop->code == SEGV_ACCERR) &&
+                      stop->address < LOW_SPACE;
+
+    if (stop->why == SANDBOX_GONE)
+        return RUN_LOST;
+    if (stop->why == SANDBOX_BROKEN) {
+        sandbox_unmap(s->box, 0, LINEAR_PAGES);
+        return RUN_TRANSLATED;
+    }
+    if ((r->cs & 0xffff) != SANDBOX_CS) {
+        if (stop->why == SANDBOX_CALL)
+            r->rax = r->orig_rax;
+        return RUN_ESCAPED;
+    }
+    if (stop->why == SANDBOX_CALL)
+        return back_to_call(d->bt, r) ? RUN_SYSENTER : RUN_TRANSLATED;
+    if (page_fault && fill(d, s, r, (gva_t)stop->address))
+        return RUN_ON;
+    switch (stop->signal) {
+    case SIGTRAP:
+        if (stop->code == TRAP_TRACE)
+            return RUN_STEPPED;
+        break;
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+        break;
+    default: /* ours, or one from outside that is not for the guest */
+        return RUN_KICKED;
+    }
+    back_to_trap(d->bt, r, stop);
+    return RUN_TRANSLATED;
+}
+
+/* Runs till something is not for the sandbox; *r as it is then. */
+static enum outcome run_box(struct direct *d, struct direct_space *s,
+                            struct user_regs_struct *r)
+{
+    struct vcpu *v = d->bt->v;
+    enum outcome outcome = RUN_KICKED;
+    struct sandbox_stop stop;
+
+    do {
+        give_up_lost(s);
+        __atomic_store_n(&d->running, s->box->pid, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&v->attention, __ATOMIC_SEQ_CST)) {
+            __atomic_store_n(&d->running, 0, __ATOMIC_SEQ_CST);
+            return RUN_KICKED;
+        }
+        sandbox_run(s->box, r, &stop);
+        __atomic_store_n(&d->running, 0, __ATOMIC_SEQ_CST);
+        stat_inc(DIRECT_STOPS);
+        outcome = look_at(d, s, r, &stop);
+        log_event(EXITS,
+                  "direct eip=%08x why=%u signal=%u code=%d address=%08llx "
+                  "outcome=%u",
+                  (uint32_t)r->rip, stop.why, stop.signal, stop.code,
+                  (unsigned long long)stop.address, outcome);
+        r->orig_rax = UINT64_MAX;
+        policy_count_stop(d, s);
+    } while (outcome == RUN_ON);
+    return outcome;
+}
+
+/* --- the run loop's part ------------------------------------------------- */
+
+static bool start_box(struct direct *d, struct direct_space *s)
+{
+    char why[128];
+
+    s->box = sandbox_create(&d->host, why, sizeof(why));
+    s->lost_count = 0;
+    s->all_lost = false;
+    if (s->box)
+        return true;
+    if (!d->failed)
+        fprintf(stderr,
+                "ringfall: no direct execution (%s): user code is "
+                "translated\n",
+                why);
+    d->failed = true;
+    memset(d->wanted, 0, d->spaces);
+    return false;
+}
+
+static void drop_box(struct direct_space *s)
+{
+    if (s->box)
+        sandbox_destroy(s->box);
+    s->box = NULL;
+}
+
+struct direct_space *direct_space_now(struct direct *d)
+{
+    struct direct_space *s = &d->space[mmu_user_window(d->bt->mmu)];
+    uint32_t key = mmu_user_key(d->bt->mmu);
+
+    if (s->key == key && !mmu_user_is_young(d->bt->mmu))
+        return s;
+    mmu_user_mature(d->bt->mmu);
+    drop_box(s);
+    s->key = key;
+    policy_forget(d, s);
+    return s;
+}
+
+/* Makes the sandbox if there is none; false: not wanted, or none to be had. */
+static bool space_ready(struct direct *d, struct direct_space *s)
+{
+    return d->wanted[s - d->space] && !d->failed && (s->box || start_box(d, s));
+}
+
+static void finish(struct direct *d, enum outcome outcome, bool loads_ok,
+                   uint32_t cs)
+{
+    struct vcpu *v = d->bt->v;
+
+    if (outcome == RUN_ESCAPED) {
+        /* The far transfer that led there is past; it would have been #GP, or
+         * have led elsewhere. */
+        vcpu_raise_error(v, VEC_GP, cs & 0xfffc);
+    } else if (!loads_ok) {
+        vcpu_deliver_fault(v);
+    } else if (outcome == RUN_SYSENTER) {
+        callout_sysenter(v, 0, 0);
+    } else if (outcome == RUN_STEPPED) {
+        vcpu_debug_trap(v, DR6_BS);
+    }
+}
+
+bool direct_run(struct direct *d)
+{
+    struct engine_bt *bt = d->bt;
+    struct user_regs_struct r;
+    struct direct_space *s;
+    struct selectors set;
+    enum outcome outcome;
+    bool loads_ok;
+
+    bt->direct_due = false;
+    if (!eligible(bt))
+        return false;
+    s = direct_space_now(d);
+    if (!space_ready(d, s) || !put_state(bt->v, s->box, &r, &set))
+        return false;
+    bt_fpu_forget_code(bt);
+    if (!sandbox_set_fpu(s->box, bt->v->fpu))
+        return false;
+    stat_inc(DIRECT_RUNS);
+    outcome = run_box(d, s, &r);
+    CHECK(outcome != RUN_LOST && sandbox_get_fpu(s->box, bt->v->fpu),
+          "the process that ran the guest's user code was ended from outside");
+    loads_ok = get_state(bt->v, &r, &set);
+    bt_forget_stacks(bt);
+    if (outcome == RUN_KICKED && loads_ok) {
+        bt->direct_due = true;
+        return true;
+    }
+    stat_inc(DIRECT_EXITS);
+    finish(d, outcome, loads_ok, (uint32_t)r.cs);
+    return true;
+}
+
+void direct_kick(struct direct *d)
+{
+    pid_t pid = __atomic_load_n(&d->running, __ATOMIC_SEQ_CST);
+
+    if (pid)
+        sandbox_interrupt(pid);
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+void direct_reset(struct direct *d)
+{
+    for (unsigned i = 0; i < d->spaces; i++) {
+        drop_box(&d->space[i]);
+        policy_forget(d, &d->space[i]);
+    }
+}
+
+struct direct *direct_create(struct engine_bt *bt, char *why, size_t why_size)
+{
+    struct direct *d = calloc(1, sizeof(*d));
+
+    snprintf(why, why_size, "out of memory");
+    if (!d)
+        return NULL;
+    d->bt = bt;
+    d->spaces = mmu_user_windows(bt->mmu);
+    d->space = calloc(d->spaces, sizeof(*d->space));
+    d->wanted = calloc(d->spaces, 1);
+    d->automatic = bt->options.user == USER_AUTO;
+    d->ms = host_tsc_khz();
+    if (!d->space || !d->wanted ||
+        !sandbox_host_create(&d->host, mmu_ram_file(bt->mmu), why, why_size)) {
+        direct_destroy(d);
+        return NULL;
+    }
+    direct_reset(d);
+    return d;
+}
+
+const uint8_t *direct_wanted(const struct direct *d)
+{
+    return d->wanted;
+}
+
+void direct_destroy(struct direct *d)
+{
+    for (unsigned i = 0; d->space && i < d->spaces; i++)
+        drop_box(&d->space[i]);
+    sandbox_host_destroy(&d->host);
+    free(d->space);
+    free(d->wanted);
+    free(d);
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the processes of direct execution: how one is born, emptied and locked,
+ * how pages come and go in it, and how code is started and stopped there.
+ *
+ * The mapper is a few instructions in a page of the sandbox that nobody can
+ * write. It makes the system calls listed in the orders page, which the
+ * sandbox can only read, and ends in a breakpoint. It uses no stack. It runs
+ * with PTRACE_CONT, guest code with PTRACE_SYSEMU: so the same instructions do
+ * nothing if guest code jumps to them.
+ */
+#include "monitor/direct/sandbox.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/elf.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+#define LINEAR_PAGES (1u << 20)
+#define LOW_SPACE    (1ull << 32)
+#define HIGH_END     0x7ffffffff000ull /* of what the mapper unmaps at birth */
+#define MAX_ORDERS   512u
+#define HOST_CS64    0x33
+#define RAM_FD       0 /* in the sandbox */
+#define NO_ORDER     UINT64_MAX
+#define XSTATE_BYTES 0x4000
+#define XSTATE_BV    512 /* offset of XSTATE_BV in an XSAVE image */
+#define ARCH_CPUID_FAULTS 0x1012 /* ARCH_SET_CPUID */
+
+/* A system call, as the mapper reads it. */
+struct order {
+    uint64_t call, arg[6];
+};
+
+struct orders {
+    struct order order[MAX_ORDERS + 1]; /* the last: NO_ORDER */
+    struct sock_filter filter[32];
+    struct sock_fprog program;
+    /* Said by the child before it has only the read-only view. */
+    uint32_t tsc_faults, cpuid_faults;
+};
+#define ORDERS_BYTES ((sizeof(struct orders) + PAGE_SIZE - 1) & ~0xffful)
+
+/* rbx: the first order. rax at the end: the call of the last one (NO_ORDER),
+ * or the error of one that failed. */
+extern const uint8_t sandbox_mapper[], sandbox_mapper_end[];
+__asm__(".pushsection .rodata\n"
+        ".global sandbox_mapper, sandbox_mapper_end\n"
+        "sandbox_mapper:\n"
+        "1:  mov (%rbx), %rax\n"
+        "    cmp $-1, %rax\n"
+        "    je 2f\n"
+        "    mov 8(%rbx), %rdi\n"
+        "    mov 16(%rbx), %rsi\n"
+        "    mov 24(%rbx), %rdx\n"
+        "    mov 32(%rbx), %r10\n"
+        "    mov 40(%rbx), %r8\n"
+        "    mov 48(%rbx), %r9\n"
+        "    syscall\n"
+        "    cmp $-4096, %rax\n"
+        "    ja 2f\n"
+        "    add $56, %rbx\n"
+        "    jmp 1b\n"
+        "2:  int3\n"
+        "sandbox_mapper_end:\n"
+        ".popsection\n");
+_Static_assert(sizeof(struct order) == 56, "the mapper's step");
+
+/* --- what the sandboxes share -------------------------------------------- */
+
+/* mmap and munmap below 4 GiB, of guest RAM alone: all that a sandbox ever
+ * asks for, and only the mapper's calls come this far. */
+static void write_filter(struct orders *o)
+{
+#define FIELD(f) offsetof(struct seccomp_data, f)
+#define LOAD(f)  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(f))
+#define IS(k, yes, no) \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(k), (yes), (no))
+    const struct sock_filter filter[] = {
+        LOAD(FIELD(arch)),
+        IS(AUDIT_ARCH_X86_64, 0, 13),
+        LOAD(FIELD(args[0]) + 4), /* the address's upper half */
+        IS(0, 0, 11),
+        LOAD(FIELD(args[1]) + 4), /* the length's */
+        IS(0, 1, 0),
+        IS(1, 0, 8),
+        LOAD(FIELD(nr)),
+        IS(SYS_munmap, 5, 0),
+        IS(SYS_mmap, 0, 5),
+        LOAD(FIELD(args[4])),
+        IS(RAM_FD, 0, 3),
+        LOAD(FIELD(args[3])),
+        IS(MAP_SHARED | MAP_FIXED | MAP_NORESERVE, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+#undef FIELD
+#undef LOAD
+#undef IS
+    _Static_assert(sizeof(filter) <= sizeof(o->filter), "filter");
+    memcpy(o->filter, filter, sizeof(filter));
+    o->program.len = ARRAY_SIZE(filter);
+}
+
+bool sandbox_host_create(struct sandbox_host *host, int ram_file, char *why,
+                         size_t why_size)
+{
+    size_t size = PAGE_SIZE + ORDERS_BYTES;
+    int file = memfd_create("ringfall-orders", MFD_CLOEXEC);
+    uint8_t *shown = MAP_FAILED;
+
+    host->ram_file = ram_file;
+    host->orders = NULL;
+    if (file >= 0 && ftruncate(file, (off_t)size) == 0)
+        shown = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
+    if (shown != MAP_FAILED) {
+        void *written = mmap(NULL, ORDERS_BYTES, PROT_READ | PROT_WRITE,
+                             MAP_SHARED, file, PAGE_SIZE);
+
+        if (written != MAP_FAILED)
+            host->orders = written;
+    }
+    host->code = shown;
+    if (!host->orders ||
+        pwrite(file, sandbox_mapper,
+               (size_t)(sandbox_mapper_end - sandbox_mapper), 0) < 0 ||
+        mprotect(shown, PAGE_SIZE, PROT_READ | PROT_EXEC) != 0) {
+        snprintf(why, why_size, "no memory for the sandbox: %s",
+                 strerror(errno));
+        if (file >= 0)
+            close(file);
+        sandbox_host_destroy(host);
+        return false;
+    }
+    close(file);
+    host->orders_shown = (struct orders *)(shown + PAGE_SIZE);
+    write_filter(host->orders);
+    host->orders->program.filter = host->orders_shown->filter;
+    return true;
+}
+
+void sandbox_host_destroy(struct sandbox_host *host)
+{
+    if (host->orders)
+        munmap(host->orders, ORDERS_BYTES);
+    if (host->code && host->code != MAP_FAILED)
+        munmap(host->code, PAGE_SIZE + ORDERS_BYTES);
+    host->orders = NULL;
+    host->code = NULL;
+}
+
+/* --- birth --------------------------------------------------------------- */
+
+static void put_order(struct orders *o, unsigned n, uint64_t call, uint64_t a0,
+                      uint64_t a1, uint64_t a2)
+{
+    o->order[n] = (struct order){call, {a0, a1, a2}};
+}
+
+/* What makes a sandbox of the child: all memory goes but the mapper's, then
+ * the filter comes. */
+static void first_orders(const struct sandbox_host *host)
+{
+    uint64_t low = (uint64_t)(uintptr_t)host->code;
+    uint64_t high = low + PAGE_SIZE + ORDERS_BYTES;
+    struct orders *o = host->orders;
+
+    put_order(o, 0, SYS_munmap, 0, low, 0);
+    put_order(o, 1, SYS_munmap, high, HIGH_END - high, 0);
+    put_order(o, 2, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);
+    put_order(o, 3, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
+              (uint64_t)(uintptr_t)&host->orders_shown->program);
+    put_order(o, 4, NO_ORDER, 0, 0, 0);
+}
+
+/* The kernel writes there when it schedules: it must not, once that is gone. */
+static void leave_rseq(void)
+{
+    if (__rseq_size)
+        syscall(SYS_rseq,
+                (uint8_t *)__builtin_thread_pointer() + __rseq_offset,
+                sizeof(struct rseq), RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
+/* In the child. Nothing of what stands here exists any more when the first
+ * guest instruction runs. */
+static _Noreturn void child(const struct sandbox_host *host, int go,
+                            pid_t parent)
+{
+    const struct rlimit none = {0, 0};
+    sigset_t empty;
+    char byte;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent || read(go, &byte, 1) != 1)
+        _exit(1);
+    sigemptyset(&empty);
+    sigprocmask(SIG_SETMASK, &empty, NULL);
+    setrlimit(RLIMIT_CORE, &none);
+    host->orders->tsc_faults =
+        prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) == 0;
+    host->orders->cpuid_faults = syscall(SYS_arch_prctl, ARCH_CPUID_FAULTS, 0) == 0;
+    leave_rseq();
+    if (dup2(host->ram_file, RAM_FD) != RAM_FD ||
+        syscall(SYS_close_range, RAM_FD + 1, ~0u, 0) != 0)
+        _exit(1);
+    __asm__ volatile("jmp *%0"
+                     :
+                     : "r"(host->code), "b"(host->orders_shown)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+/* --- stopping and going on ----------------------------------------------- */
+
+/* The wait status at the next stop; 0: the process is gone. */
+static int await(struct sandbox *box)
+{
+    int status;
+
+    while (waitpid(box->pid, &status, __WALL) < 0)
+        if (errno != EINTR)
+            return 0;
+    if (WIFSTOPPED(status))
+        return status;
+    box->pid = 0; /* reaped */
+    return 0;
+}
+
+static bool is_event(int status)
+{
+    return status >> 16 != 0;
+}
+
+/* Obeys the orders; *interrupted: a signal of ours came meanwhile. */
+static bool obey(struct sandbox *box, bool *interrupted)
+{
+    struct orders *o = box->host->orders;
+    struct user_regs_struct regs;
+    int status;
+
+    o->order[box->order_count].call = NO_ORDER;
+    box->order_count = 0;
+    if (ptrace(PTRACE_GETREGS, box->pid, NULL, &regs) != 0)
+        return false;
+    regs.cs = HOST_CS64;
+    regs.ss = SANDBOX_DS;
+    regs.rip = (uint64_t)(uintptr_t)box->host->code;
+    regs.rbx = (uint64_t)(uintptr_t)box->host->orders_shown;
+    regs.orig_rax = NO_ORDER;
+    regs.eflags = 0;
+    if (ptrace(PTRACE_SETREGS, box->pid, NULL, &regs) != 0)
+        return false;
+    for (;;) {
+        if (ptrace(PTRACE_CONT, box->pid, NULL, NULL) != 0)
+            return false;
+        status = await(box);
+        if (!status)
+            return false;
+        if (!is_event(status) && WSTOPSIG(status) == SIGTRAP)
+            break;
+        if (!is_event(status) && WSTOPSIG(status) != SIGUSR1)
+            return false;
+        *interrupted = true;
+    }
+    return ptrace(PTRACE_GETREGS, box->pid, NULL, &regs) == 0 &&
+           regs.rax == NO_ORDER;
+}
+
+/* The registers are what the monitor's thread had in them. */
+static bool clean_vectors(struct sandbox *box)
+{
+    static uint8_t image[XSTATE_BYTES] __attribute__((aligned(64)));
+    struct iovec iov = {image, sizeof(image)};
+    const uint64_t x87_and_sse = 3;
+
+    if (ptrace(PTRACE_GETREGSET, box->pid, NT_X86_XSTATE, &iov) != 0)
+        return false;
+    memcpy(image + XSTATE_BV, &x87_and_sse, sizeof(x87_and_sse));
+    return ptrace(PTRACE_SETREGSET, box->pid, NT_X86_XSTATE, &iov) == 0;
+}
+
+static bool settle_in(struct sandbox *box, const int go[2], char *why,
+                      size_t why_size)
+{
+    struct user_regs_struct regs;
+    int status;
+
+    if (ptrace(PTRACE_SEIZE, box->pid, NULL,
+               PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) != 0) {
+        snprintf(why, why_size, "cannot trace: %s", strerror(errno));
+        return false;
+    }
+    first_orders(box->host);
+    if (write(go[1], "", 1) != 1)
+        return false;
+    status = await(box);
+    if (!status || is_event(status) || WSTOPSIG(status) != SIGTRAP) {
+        snprintf(why, why_size, "the sandbox did not start");
+        return false;
+    }
+    if (!box->host->orders->tsc_faults) {
+        snprintf(why, why_size, "rdtsc cannot be made to fault");
+        return false;
+    }
+    if (ptrace(PTRACE_GETREGS, box->pid, NULL, &regs) != 0 ||
+        regs.rax != NO_ORDER || !clean_vectors(box)) {
+        snprintf(why, why_size, "the sandbox cannot be emptied");
+        return false;
+    }
+    box->cpuid_faults = box->host->orders->cpuid_faults;
+    return true;
+}
+
+struct sandbox *sandbox_create(const struct sandbox_host *host, char *why,
+                               size_t why_size)
+{
+    struct sandbox *box = calloc(1, sizeof(*box));
+    pid_t self = getpid();
+    int go[2];
+
+    snprintf(why, why_size, "no memory for a sandbox");
+    if (!box)
+        return NULL;
+    box->host = host;
+    box->rights = mmap(NULL, LINEAR_PAGES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (box->rights == MAP_FAILED || pipe2(go, O_CLOEXEC) != 0) {
+        box->rights = box->rights == MAP_FAILED ? NULL : box->rights;
+        sandbox_destroy(box);
+        return NULL;
+    }
+    box->pid = fork();
+    if (box->pid == 0)
+        child(host, go[0], self);
+    close(go[0]);
+    if (box->pid < 0) {
+        box->pid = 0;
+        snprintf(why, why_size, "cannot make a process: %s", strerror(errno));
+    } else if (settle_in(box, go, why, why_size)) {
+        close(go[1]);
+        stat_inc(SANDBOXES);
+        return box;
+    }
+    close(go[1]);
+    sandbox_destroy(box);
+    return NULL;
+}
+
+void sandbox_destroy(struct sandbox *box)
+{
+    if (box->pid) {
+        kill(box->pid, SIGKILL);
+        while (await(box))
+            ptrace(PTRACE_CONT, box->pid, NULL, NULL);
+    }
+    if (box->rights)
+        munmap(box->rights, LINEAR_PAGES);
+    free(box);
+}
+
+/* --- pages --------------------------------------------------------------- */
+
+static struct order *next_order(struct sandbox *box)
+{
+    bool interrupted = false;
+
+    if (box->order_count == MAX_ORDERS && !obey(box, &interrupted))
+        return NULL;
+    return &box->host->orders->order[box->order_count++];
+}
+
+void sandbox_map(struct sandbox *box, unsigned first, unsigned end, gfn_t gfn,
+                 unsigned rights)
+{
+    struct order *o = next_order(box);
+    int prot = (rights & SANDBOX_READ ? PROT_READ : 0) |
+               (rights & SANDBOX_WRITE ? PROT_WRITE : 0) |
+               (rights & SANDBOX_EXEC ? PROT_EXEC : 0);
+
+    if (!o)
+        return;
+    *o = (struct order){SYS_mmap,
+                        {(uint64_t)first << PAGE_SHIFT,
+                         (uint64_t)(end - first) << PAGE_SHIFT, (uint64_t)prot,
+                         MAP_SHARED | MAP_FIXED | MAP_NORESERVE, RAM_FD,
+                         (uint64_t)gfn << PAGE_SHIFT}};
+    memset(box->rights + first, (int)rights, end - first);
+}
+
+void sandbox_unmap(struct sandbox *box, unsigned first, unsigned end)
+{
+    struct order *o = next_order(box);
+
+    if (!o)
+        return;
+    *o = (struct order){SYS_munmap,
+                        {(uint64_t)first << PAGE_SHIFT,
+                         (uint64_t)(end - first) << PAGE_SHIFT}};
+    if (end - first == LINEAR_PAGES)
+        madvise(box->rights, LINEAR_PAGES, MADV_DONTNEED);
+    else
+        memset(box->rights + first, 0, end - first);
+}
+
+bool sandbox_set_tls(struct sandbox *box, unsigned i, uint32_t base)
+{
+    struct user_desc {
+        uint32_t entry, base, limit, flags;
+    } d = {SANDBOX_TLS(i) >> 3, base, 0xfffff, 0x51}; /* 32-bit, pages, usable */
+
+    if (box->tls_base[i] == base)
+        return true;
+    if (ptrace(PTRACE_SET_THREAD_AREA, box->pid, d.entry, &d) != 0)
+        return false;
+    box->tls_base[i] = base;
+    return true;
+}
+
+/* --- running ------------------------------------------------------------- */
+
+bool sandbox_set_fpu(struct sandbox *box, const uint8_t *fxsave)
+{
+    return ptrace(PTRACE_SETFPREGS, box->pid, NULL, fxsave) == 0;
+}
+
+bool sandbox_get_fpu(struct sandbox *box, uint8_t *fxsave)
+{
+    return ptrace(PTRACE_GETFPREGS, box->pid, NULL, fxsave) == 0;
+}
+
+static void describe(struct sandbox *box, int status, struct sandbox_stop *stop)
+{
+    siginfo_t info;
+
+    stop->why = SANDBOX_SIGNAL;
+    stop->signal = is_event(status) ? SIGUSR1 : WSTOPSIG(status);
+    stop->code = 0;
+    stop->address = 0;
+    if (stop->signal == (SIGTRAP | 0x80)) {
+        stop->why = SANDBOX_CALL;
+    } else if (stop->signal != SIGUSR1 &&
+               ptrace(PTRACE_GETSIGINFO, box->pid, NULL, &info) == 0) {
+        stop->code = info.si_code;
+        stop->address = (uint64_t)(uintptr_t)info.si_addr;
+    }
+}
+
+void sandbox_run(struct sandbox *box, struct user_regs_struct *regs,
+                 struct sandbox_stop *stop)
+{
+    bool interrupted = false;
+    int status;
+
+    *stop = (struct sandbox_stop){.why = SANDBOX_BROKEN};
+    if (box->order_count && !obey(box, &interrupted)) {
+        if (!box->pid)
+            stop->why = SANDBOX_GONE;
+        return;
+    }
+    if (interrupted) {
+        stop->why = SANDBOX_SIGNAL;
+        stop->signal = SIGUSR1;
+        return;
+    }
+    stop->why = SANDBOX_GONE;
+    if (ptrace(PTRACE_SETREGS, box->pid, NULL, regs) != 0 ||
+        ptrace(PTRACE_SYSEMU, box->pid, NULL, NULL) != 0)
+        return;
+    status = await(box);
+    if (!status || ptrace(PTRACE_GETREGS, box->pid, NULL, regs) != 0)
+        return;
+    describe(box, status, stop);
+}
+
+void sandbox_interrupt(pid_t pid)
+{
+    kill(pid, SIGUSR1);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of direct execution share: the address spaces. */
+#ifndef RINGFALL_MONITOR_DIRECT_SPACE_H
+#define RINGFALL_MONITOR_DIRECT_SPACE_H
+
+#include "monitor/direct/direct.h"
+#include "monitor/direct/sandbox.h"
+
+enum { LOST_RUNS = 64 };
+
+/* One cached U window of the MMU, and the sandbox that shows it. */
+struct direct_space {
+    struct sandbox *box; /* NULL: none yet */
+    uint32_t key;        /* the address space, mmu_user_key */
+    /* Pages the sandbox must give up before it runs again. */
+    unsigned lost_count;
+    bool all_lost;
+    struct {
+        unsigned first, end;
+    } lost[LOST_RUNS];
+
+    /* The policy's (policy.c), in TSC cycles. */
+    uint64_t since;      /* begin of what is being counted */
+    uint64_t calm;       /* time in user code that seldom left it */
+    unsigned stops;      /* of direct execution since `since` */
+    unsigned setbacks;   /* how often it did not pay */
+};
+
+struct direct {
+    struct engine_bt *bt;
+    struct sandbox_host host;
+    bool failed; /* a sandbox could not be made: said so, translate */
+    pid_t running; /* atomic: the sandbox in which guest code runs */
+    unsigned spaces;
+    struct direct_space *space; /* by window */
+    uint8_t *wanted;            /* by window: bt->direct_wanted */
+
+    bool automatic;
+    uint64_t ms; /* TSC cycles */
+    uint64_t entries, sampled; /* at the last sample: user_entries, TSC */
+    const struct direct_space *sampled_space;
+};
+
+/* That of the current address space, empty if that is a new one. */
+struct direct_space *direct_space_now(struct direct *d);
+
+/* --- policy.c ------------------------------------------------------------ */
+/* A new address space: what was learnt is void. */
+void policy_forget(struct direct *d, struct direct_space *s);
+/* Direct execution stopped. */
+void policy_count_stop(struct direct *d, struct direct_space *s);
+
+#endif
