@@ -159,40 +159,6 @@ static bool get_state(struct vcpu *v, const struct user_regs_struct *r,
 
 /* --- pages --------------------------------------------------------------- */
 
-/* Could these bytes, as code, show what the host is? An instruction that goes
- * over the page's end counts as if it did. */
-static bool page_reveals(const uint8_t *p, bool cpuid_faults)
-{
-    for (unsigned i = 0; i < PAGE_SIZE; i++) {
-        uint8_t next = i + 1 < PAGE_SIZE ? p[i + 1] : 0;
-        unsigned reg = next >> 3 & 7;
-
-        if (p[i] == 0x8c) { /* mov r32, fs or gs; not jl */
-            if (i && p[i - 1] == 0x0f)
-                continue;
-            if (i + 1 == PAGE_SIZE || (next >= 0xc0 && (reg == 4 || reg == 5)))
-                return true;
-        } else if (p[i] == 0x0f) {
-            if (i + 1 == PAGE_SIZE || next == 0xa0 || next == 0xa8)
-                return true; /* push fs, gs */
-            if (next == 0xa2 && !cpuid_faults)
-                return true;
-            if (next == 0x02 || next == 0x03) /* lar, lsl */
-                return true;
-            if (next == 0x00 && i + 2 < PAGE_SIZE) { /* sldt, str, verr, verw */
-                reg = p[i + 2] >> 3 & 7;
-                if (reg < 2 || reg == 4 || reg == 5)
-                    return true;
-            } else if (next == 0x01 && i + 2 < PAGE_SIZE) { /* sgdt, sidt, smsw */
-                reg = p[i + 2] >> 3 & 7;
-                if (reg == 4 || (reg < 2 && p[i + 2] < 0xc0))
-                    return true;
-            }
-        }
-    }
-    return false;
-}
-
 static bool is_fetch(const struct user_regs_struct *r, gva_t gva)
 {
     return gva - (uint32_t)r->rip < INSN_BYTES;
@@ -213,7 +179,7 @@ static unsigned rights_for(const struct engine_bt *bt, const struct sandbox *box
         return box->rights[page];
     bytes = bt->v->ram + ((gpa_t)(run->gfn + (page - run->first)) << PAGE_SHIFT);
     return SANDBOX_READ |
-           (page_reveals(bytes, box->cpuid_faults) ? 0 : SANDBOX_EXEC);
+           (reveals_host(bytes, box->cpuid_faults) ? 0 : SANDBOX_EXEC);
 }
 
 /* Shows the pages around `page` that the run has and the sandbox lacks. */

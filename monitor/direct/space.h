@@ -44,6 +44,11 @@ struct direct {
 /* That of the current address space, empty if that is a new one. */
 struct direct_space *direct_space_now(struct direct *d);
 
+/* --- reveal.c ------------------------------------------------------------ */
+/* Would this page of guest memory, run as 32-bit code, show what the host is?
+ * cpuid_faults: cpuid would not. */
+bool reveals_host(const uint8_t *page, bool cpuid_faults);
+
 /* --- policy.c ------------------------------------------------------------ */
 /* A new address space: what was learnt is void. */
 void policy_forget(struct direct *d, struct direct_space *s);

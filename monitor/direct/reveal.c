@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finds, in a page of code, the instructions that do not fault at CPL 3 and
+ * yet give the host's answer: selectors of fs and gs, what a selector names,
+ * the tables' addresses, cpuid.
+ *
+ * The bytes of such an instruction stand in a page by chance now and then, in a
+ * displacement say. So bytes count only where instructions begin: x86 code read
+ * from anywhere falls into step with itself within a few instructions, and of
+ * readings that begin a little earlier at several places most then meet at it.
+ * What stands at the very begin of a page is taken for the end of an
+ * instruction before, which it nearly always is.
+ */
+#include "monitor/direct/space.h"
+
+#include <Zydis/Zydis.h>
+
+#define READINGS 16u /* begun at as many bytes in a row */
+#define LEAD     48u /* bytes before the place where the first begins */
+
+static bool is_selector_store(uint8_t modrm)
+{
+    unsigned reg = modrm >> 3 & 7;
+
+    return modrm >= 0xc0 && (reg == 4 || reg == 5); /* to a register */
+}
+
+/* Two-byte opcodes; third: what follows. */
+static bool two_bytes_reveal(uint8_t opcode, uint8_t third, bool cpuid_faults)
+{
+    unsigned reg = third >> 3 & 7;
+
+    switch (opcode) {
+    case 0x00: /* sldt, str, verr, verw */
+        return reg < 2 || reg == 4 || reg == 5;
+    case 0x01: /* sgdt, sidt, smsw */
+        return reg == 4 || (reg < 2 && third < 0xc0);
+    case 0x02: /* lar */
+    case 0x03: /* lsl */
+    case 0xa0: /* push fs */
+    case 0xa8: /* push gs */
+        return true;
+    case 0xa2: /* cpuid */
+        return !cpuid_faults;
+    default:
+        return false;
+    }
+}
+
+static bool bytes_reveal(const uint8_t *page, unsigned i, bool cpuid_faults)
+{
+    if (page[i] != 0x8c && page[i] != 0x0f)
+        return false;
+    if (i + 2 >= PAGE_SIZE) /* goes over the end: who knows */
+        return true;
+    if (page[i] == 0x8c)
+        return is_selector_store(page[i + 1]);
+    return two_bytes_reveal(page[i + 1], page[i + 2], cpuid_faults);
+}
+
+/* Does reading from `from` come to an instruction that begins at `place`, or
+ * at prefixes before it? */
+static bool reading_meets(const ZydisDecoder *decoder, const uint8_t *page,
+                          unsigned from, unsigned place)
+{
+    while (from < place) {
+        ZydisDecodedInstruction insn;
+
+        if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(
+                decoder, NULL, page + from, PAGE_SIZE - from, &insn))) {
+            from++;
+            continue;
+        }
+        if (from + insn.raw.prefix_count == place)
+            return true;
+        from += insn.length;
+    }
+    return from == place;
+}
+
+static bool begins_instruction(const ZydisDecoder *decoder, const uint8_t *page,
+                               unsigned place)
+{
+    unsigned from = place < LEAD ? 0 : place - LEAD;
+    unsigned count = place - from < READINGS ? place - from : READINGS;
+    unsigned meet = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        meet += reading_meets(decoder, page, from + i, place);
+    return meet > count / 2;
+}
+
+bool reveals_host(const uint8_t *page, bool cpuid_faults)
+{
+    ZydisDecoder decoder;
+
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32,
+                     ZYDIS_STACK_WIDTH_32);
+    for (unsigned i = 0; i < PAGE_SIZE; i++)
+        if (bytes_reveal(page, i, cpuid_faults) &&
+            begins_instruction(&decoder, page, i))
+            return true;
+    return false;
+}
