@@ -34,7 +34,7 @@ struct bt_options {
     unsigned tu_max;  /* instructions per TU at most; 0 default */
     uint64_t tc_size; /* bytes; 0 default */
     bool no_chain;
-    bool no_fast_paths;    /* callouts for whatever has an inline form */
+    bool no_fast_paths; /* callouts for whatever has an inline form */
     bool no_unroll;
     unsigned flush_every;  /* flush the TC every N TUs; 0 off */
     bool checked_all;      /* soft-TLB form everywhere, no windows */

@@ -49,7 +49,8 @@ static bool eligible(const struct engine_bt *bt)
     const uint32_t cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
 
     return bt->mode == TU_USER &&
-           !(v->eflags_sys & (EFL_AC | EFL_TF | EFL_IOPL | EFL_VIF | EFL_VIP)) &&
+           !(v->eflags_sys &
+             (EFL_AC | EFL_TF | EFL_IOPL | EFL_VIF | EFL_VIP)) &&
            v->eflags_if && (v->cr0 & CR0_NE) && (v->cr4 & cr4) == cr4 &&
            !(v->efer & EFER_SCE) && v->sysenter_cs &&
            data_is_plain(&v->seg[SEG_FS]) && data_is_plain(&v->seg[SEG_GS]);
@@ -95,8 +96,8 @@ static bool put_state(const struct vcpu *v, struct sandbox *box,
         .rdi = g[GPR_EDI],
         .rip = v->eip,
         .orig_rax = UINT64_MAX,
-        .eflags = v->eflags_arith | (v->eflags_sys & EFL_STICKY) | EFL_IF |
-                  EFL_ONE,
+        .eflags =
+            v->eflags_arith | (v->eflags_sys & EFL_STICKY) | EFL_IF | EFL_ONE,
         .cs = SANDBOX_CS,
         .ss = SANDBOX_DS,
         .ds = set->seg[SEG_DS],
@@ -165,9 +166,9 @@ static bool is_fetch(const struct user_regs_struct *r, gva_t gva)
 }
 
 /* Rights of a page of the run in the sandbox; only *fault is being written. */
-static unsigned rights_for(const struct engine_bt *bt, const struct sandbox *box,
-                           const struct mmu_run *run, unsigned page,
-                           const unsigned *written)
+static unsigned rights_for(const struct engine_bt *bt,
+                           const struct sandbox *box, const struct mmu_run *run,
+                           unsigned page, const unsigned *written)
 {
     const uint8_t *bytes;
 
@@ -177,7 +178,8 @@ static unsigned rights_for(const struct engine_bt *bt, const struct sandbox *box
         return SANDBOX_READ | (run->write ? SANDBOX_WRITE : 0);
     if (box->rights[page] & SANDBOX_WRITE) /* written there not long ago */
         return box->rights[page];
-    bytes = bt->v->ram + ((gpa_t)(run->gfn + (page - run->first)) << PAGE_SHIFT);
+    bytes =
+        bt->v->ram + ((gpa_t)(run->gfn + (page - run->first)) << PAGE_SHIFT);
     return SANDBOX_READ |
            (reveals_host(bytes, box->cpuid_faults) ? 0 : SANDBOX_EXEC);
 }
@@ -215,8 +217,8 @@ static bool fill(struct direct *d, struct direct_space *s,
     if (fetch && mmu_fetch(d->bt->mmu, gva, MEM_USER, &fetched) != MMU_FILLED)
         return false;
     if ((write || !mmu_user_run(d->bt->mmu, gva, 0, &run)) &&
-        mmu_fault(d->bt->mmu, gva,
-                  write ? MEM_USER | MEM_WRITE : MEM_USER) != MMU_FILLED)
+        mmu_fault(d->bt->mmu, gva, write ? MEM_USER | MEM_WRITE : MEM_USER) !=
+            MMU_FILLED)
         return false;
     if (!mmu_user_run(d->bt->mmu, gva, REACH, &run) || (write && !run.write))
         return false;
@@ -327,7 +329,7 @@ static bool back_to_call(const struct engine_bt *bt, struct user_regs_struct *r)
 
 /* What there is to do beyond going on translated at v->eip. */
 enum outcome {
-    RUN_ON,      /* a hidden fault: the sandbox runs again */
+    RUN_ON,         /* a hidden fault: the sandbox runs again */
     RUN_KICKED,     /* somebody wants attention */
     RUN_TRANSLATED, /* the instruction at v->eip is for translated code */
     RUN_SYSENTER,
@@ -340,9 +342,10 @@ static enum outcome look_at(struct direct *d, struct direct_space *s,
                             struct user_regs_struct *r,
                             const struct sandbox_stop *stop)
 {
-    bool page_fault = stop->signal == SIGSEGV &&
-                      (stop->code == SEGV_MAPERR || stop->code == SEGV_ACCERR) &&
-                      stop->address < LOW_SPACE;
+    bool page_fault =
+        stop->signal == SIGSEGV &&
+        (stop->code == SEGV_MAPERR || stop->code == SEGV_ACCERR) &&
+        stop->address < LOW_SPACE;
 
     if (stop->why == SANDBOX_GONE)
         return RUN_LOST;

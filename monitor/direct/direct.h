@@ -16,7 +16,8 @@
 /* NULL with a line in why if the host cannot do it. */
 struct direct *direct_create(struct engine_bt *bt, char *why, size_t why_size);
 void direct_destroy(struct direct *d);
-/* By mmu_user_window: does user code of the address space there run directly? */
+/* By mmu_user_window: does user code of the address space there run directly?
+ */
 const uint8_t *direct_wanted(const struct direct *d);
 /* Every sandbox goes (reset of the machine). */
 void direct_reset(struct direct *d);

@@ -36,15 +36,15 @@
 #include "base/check.h"
 #include "base/log.h"
 
-#define LINEAR_PAGES (1u << 20)
-#define LOW_SPACE    (1ull << 32)
-#define HIGH_END     0x7ffffffff000ull /* of what the mapper unmaps at birth */
-#define MAX_ORDERS   512u
-#define HOST_CS64    0x33
-#define RAM_FD       0 /* in the sandbox */
-#define NO_ORDER     UINT64_MAX
-#define XSTATE_BYTES 0x4000
-#define XSTATE_BV    512 /* offset of XSTATE_BV in an XSAVE image */
+#define LINEAR_PAGES      (1u << 20)
+#define LOW_SPACE         (1ull << 32)
+#define HIGH_END          0x7ffffffff000ull /* of what the mapper unmaps at birth */
+#define MAX_ORDERS        512u
+#define HOST_CS64         0x33
+#define RAM_FD            0 /* in the sandbox */
+#define NO_ORDER          UINT64_MAX
+#define XSTATE_BYTES      0x4000
+#define XSTATE_BV         512    /* offset of XSTATE_BV in an XSAVE image */
 #define ARCH_CPUID_FAULTS 0x1012 /* ARCH_SET_CPUID */
 
 /* A system call, as the mapper reads it. */
@@ -197,8 +197,7 @@ static void first_orders(const struct sandbox_host *host)
 static void leave_rseq(void)
 {
     if (__rseq_size)
-        syscall(SYS_rseq,
-                (uint8_t *)__builtin_thread_pointer() + __rseq_offset,
+        syscall(SYS_rseq, (uint8_t *)__builtin_thread_pointer() + __rseq_offset,
                 sizeof(struct rseq), RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
@@ -217,9 +216,9 @@ static _Noreturn void child(const struct sandbox_host *host, int go,
     sigemptyset(&empty);
     sigprocmask(SIG_SETMASK, &empty, NULL);
     setrlimit(RLIMIT_CORE, &none);
-    host->orders->tsc_faults =
-        prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) == 0;
-    host->orders->cpuid_faults = syscall(SYS_arch_prctl, ARCH_CPUID_FAULTS, 0) == 0;
+    host->orders->tsc_faults = prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) == 0;
+    host->orders->cpuid_faults =
+        syscall(SYS_arch_prctl, ARCH_CPUID_FAULTS, 0) == 0;
     leave_rseq();
     if (dup2(host->ram_file, RAM_FD) != RAM_FD ||
         syscall(SYS_close_range, RAM_FD + 1, ~0u, 0) != 0)
@@ -259,6 +258,7 @@ static bool obey(struct sandbox *box, bool *interrupted)
     struct user_regs_struct regs;
     int status;
 
+    memcpy(o->order, box->order, box->order_count * sizeof(*o->order));
     o->order[box->order_count].call = NO_ORDER;
     box->order_count = 0;
     if (ptrace(PTRACE_GETREGS, box->pid, NULL, &regs) != 0)
@@ -343,9 +343,10 @@ struct sandbox *sandbox_create(const struct sandbox_host *host, char *why,
     if (!box)
         return NULL;
     box->host = host;
+    box->order = malloc(MAX_ORDERS * sizeof(*box->order));
     box->rights = mmap(NULL, LINEAR_PAGES, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (box->rights == MAP_FAILED || pipe2(go, O_CLOEXEC) != 0) {
+    if (!box->order || box->rights == MAP_FAILED || pipe2(go, O_CLOEXEC) != 0) {
         box->rights = box->rights == MAP_FAILED ? NULL : box->rights;
         sandbox_destroy(box);
         return NULL;
@@ -376,6 +377,7 @@ void sandbox_destroy(struct sandbox *box)
     }
     if (box->rights)
         munmap(box->rights, LINEAR_PAGES);
+    free(box->order);
     free(box);
 }
 
@@ -387,7 +389,7 @@ static struct order *next_order(struct sandbox *box)
 
     if (box->order_count == MAX_ORDERS && !obey(box, &interrupted))
         return NULL;
-    return &box->host->orders->order[box->order_count++];
+    return &box->order[box->order_count++];
 }
 
 void sandbox_map(struct sandbox *box, unsigned first, unsigned end, gfn_t gfn,
@@ -414,9 +416,9 @@ void sandbox_unmap(struct sandbox *box, unsigned first, unsigned end)
 
     if (!o)
         return;
-    *o = (struct order){SYS_munmap,
-                        {(uint64_t)first << PAGE_SHIFT,
-                         (uint64_t)(end - first) << PAGE_SHIFT}};
+    *o = (struct order){
+        SYS_munmap,
+        {(uint64_t)first << PAGE_SHIFT, (uint64_t)(end - first) << PAGE_SHIFT}};
     if (end - first == LINEAR_PAGES)
         madvise(box->rights, LINEAR_PAGES, MADV_DONTNEED);
     else
@@ -427,7 +429,8 @@ bool sandbox_set_tls(struct sandbox *box, unsigned i, uint32_t base)
 {
     struct user_desc {
         uint32_t entry, base, limit, flags;
-    } d = {SANDBOX_TLS(i) >> 3, base, 0xfffff, 0x51}; /* 32-bit, pages, usable */
+    } d = {SANDBOX_TLS(i) >> 3, base, 0xfffff,
+           0x51}; /* 32-bit, pages, usable */
 
     if (box->tls_base[i] == base)
         return true;

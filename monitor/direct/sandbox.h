@@ -23,8 +23,8 @@
 /* What the sandboxes of one machine share. */
 struct sandbox_host {
     int ram_file;
-    uint8_t *code;          /* the mapper's, as the sandbox sees it */
-    struct orders *orders;  /* as the monitor writes them */
+    uint8_t *code;               /* the mapper's, as the sandbox sees it */
+    struct orders *orders;       /* as the monitor writes them */
     struct orders *orders_shown; /* as the sandbox reads them */
 };
 
@@ -38,8 +38,9 @@ enum { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_EXEC = 4 };
 struct sandbox {
     const struct sandbox_host *host;
     pid_t pid;
-    bool cpuid_faults;    /* cpuid does not run there */
-    unsigned order_count; /* given, not obeyed yet */
+    bool cpuid_faults;   /* cpuid does not run there */
+    struct order *order; /* given, not obeyed yet */
+    unsigned order_count;
     uint32_t tls_base[2]; /* of the selectors SANDBOX_TLS */
     uint8_t *rights;      /* per linear page, SANDBOX_* bits */
 };

@@ -20,23 +20,23 @@ struct direct_space {
     } lost[LOST_RUNS];
 
     /* The policy's (policy.c), in TSC cycles. */
-    uint64_t since;      /* begin of what is being counted */
-    uint64_t calm;       /* time in user code that seldom left it */
-    unsigned stops;      /* of direct execution since `since` */
-    unsigned setbacks;   /* how often it did not pay */
+    uint64_t since;    /* begin of what is being counted */
+    uint64_t calm;     /* time in user code that seldom left it */
+    unsigned stops;    /* of direct execution since `since` */
+    unsigned setbacks; /* how often it did not pay */
 };
 
 struct direct {
     struct engine_bt *bt;
     struct sandbox_host host;
-    bool failed; /* a sandbox could not be made: said so, translate */
+    bool failed;   /* a sandbox could not be made: said so, translate */
     pid_t running; /* atomic: the sandbox in which guest code runs */
     unsigned spaces;
     struct direct_space *space; /* by window */
     uint8_t *wanted;            /* by window: bt->direct_wanted */
 
     bool automatic;
-    uint64_t ms; /* TSC cycles */
+    uint64_t ms;               /* TSC cycles */
     uint64_t entries, sampled; /* at the last sample: user_entries, TSC */
     const struct direct_space *sampled_space;
 };
