@@ -39,6 +39,8 @@ void engine_bt_code_written(void *opaque, gpa_t gpa, unsigned len)
     stat_inc(TRACE_WRITES);
     bt->v->code_changed = true;
     codecache_invalidate(bt->cc, gpa, len);
+    if (bt->direct)
+        direct_code_written(bt->direct, gpa, len);
 }
 
 void engine_bt_exec_mapping_changed(void *opaque, bool user)

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs one address space's user code in its sandbox: guest state in, stops,
- * pages on demand, guest state out.
- *
- * Pages come from the MMU's records of the U window, so that whatever the MMU
- * takes out of the window (mmu_events.user_run_lost) leaves the sandbox before
- * code runs there again. A page is writable or executable there, not both: its
- * bytes are looked at before it becomes executable, and if they hold an
- * instruction that would show the host (selectors of fs and gs, cpuid, the
- * tables), the page's code runs translated.
+ * guest state out.
  */
 #include "monitor/direct/space.h"
 
@@ -24,14 +17,9 @@
 #include "vcpu/host_tsc.h"
 #include "vcpu/vcpu.h"
 
-#define REACH        512u /* pages a fault may bring on each side */
-#define LINEAR_PAGES (1u << 20)
-#define LOW_SPACE    (1ull << 32)
-#define INSN_BYTES   15
-#define CODE_KERNEL  0x80 /* si_code of a fault without an address */
-/* Flags that ptrace cannot set: they stay what they were in the sandbox. */
-#define EFL_STICKY (EFL_NT | EFL_ID)
-#define EFL_HOST   (EFL_ARITH | EFL_TF | EFL_AC)
+#define LOW_SPACE   (1ull << 32)
+#define CODE_KERNEL 0x80 /* si_code of a fault without an address */
+#define EFL_HOST    (EFL_ARITH | EFL_TF | EFL_NT | EFL_AC | SANDBOX_STICKY)
 
 /* --- may it run? --------------------------------------------------------- */
 
@@ -52,7 +40,6 @@ static bool eligible(const struct engine_bt *bt)
            !(v->eflags_sys &
              (EFL_AC | EFL_TF | EFL_IOPL | EFL_VIF | EFL_VIP)) &&
            v->eflags_if && (v->cr0 & CR0_NE) && (v->cr4 & cr4) == cr4 &&
-           !(v->efer & EFER_SCE) && v->sysenter_cs &&
            data_is_plain(&v->seg[SEG_FS]) && data_is_plain(&v->seg[SEG_GS]);
 }
 
@@ -85,6 +72,7 @@ static bool put_state(const struct vcpu *v, struct sandbox *box,
                 [SEG_CS] = SANDBOX_CS,
                 [SEG_FS] = host_selector(box, &v->seg[SEG_FS], 0),
                 [SEG_GS] = host_selector(box, &v->seg[SEG_GS], 1)}};
+    sandbox_set_sticky(box, v->eflags_sys & SANDBOX_STICKY);
     *r = (struct user_regs_struct){
         .rax = g[GPR_EAX],
         .rcx = g[GPR_ECX],
@@ -96,8 +84,7 @@ static bool put_state(const struct vcpu *v, struct sandbox *box,
         .rdi = g[GPR_EDI],
         .rip = v->eip,
         .orig_rax = UINT64_MAX,
-        .eflags =
-            v->eflags_arith | (v->eflags_sys & EFL_STICKY) | EFL_IF | EFL_ONE,
+        .eflags = (vcpu_eflags(v) & EFL_HOST) | EFL_IF | EFL_ONE,
         .cs = SANDBOX_CS,
         .ss = SANDBOX_DS,
         .ds = set->seg[SEG_DS],
@@ -150,124 +137,12 @@ static bool get_state(struct vcpu *v, const struct user_regs_struct *r,
     v->gpr[GPR_ESI] = (uint32_t)r->rsi;
     v->gpr[GPR_EDI] = (uint32_t)r->rdi;
     v->eip = (uint32_t)r->rip;
-    flags = (uint32_t)r->eflags & (EFL_HOST | EFL_STICKY);
+    flags = (uint32_t)r->eflags & EFL_HOST;
     vcpu_set_eflags(v, flags | v->eflags_if);
     memcpy(was, v->seg, sizeof(was));
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
         ok = get_segment(v, data[i], (unsigned)host[i], was, set) && ok;
     return ok;
-}
-
-/* --- pages --------------------------------------------------------------- */
-
-static bool is_fetch(const struct user_regs_struct *r, gva_t gva)
-{
-    return gva - (uint32_t)r->rip < INSN_BYTES;
-}
-
-/* Rights of a page of the run in the sandbox; only *fault is being written. */
-static unsigned rights_for(const struct engine_bt *bt,
-                           const struct sandbox *box, const struct mmu_run *run,
-                           unsigned page, const unsigned *written)
-{
-    const uint8_t *bytes;
-
-    if (written && page == *written)
-        return SANDBOX_READ | SANDBOX_WRITE;
-    if (!run->exec)
-        return SANDBOX_READ | (run->write ? SANDBOX_WRITE : 0);
-    if (box->rights[page] & SANDBOX_WRITE) /* written there not long ago */
-        return box->rights[page];
-    bytes =
-        bt->v->ram + ((gpa_t)(run->gfn + (page - run->first)) << PAGE_SHIFT);
-    return SANDBOX_READ |
-           (reveals_host(bytes, box->cpuid_faults) ? 0 : SANDBOX_EXEC);
-}
-
-/* Shows the pages around `page` that the run has and the sandbox lacks. */
-static void show(const struct engine_bt *bt, struct sandbox *box,
-                 const struct mmu_run *run, unsigned page, unsigned rights,
-                 const unsigned *written)
-{
-    unsigned first = page, end = page + 1, reach = run->exec ? 16 : REACH;
-
-    while (first > run->first && page - first < reach &&
-           !box->rights[first - 1] &&
-           rights_for(bt, box, run, first - 1, written) == rights)
-        first--;
-    while (end < run->end && end - page <= reach && !box->rights[end] &&
-           rights_for(bt, box, run, end, written) == rights)
-        end++;
-    sandbox_map(box, first, end, run->gfn + (first - run->first), rights);
-}
-
-/* A page fault in the sandbox: true if the page is there now, else the guest,
- * or translated code, is to hear of it. */
-static bool fill(struct direct *d, struct direct_space *s,
-                 const struct user_regs_struct *r, gva_t gva)
-{
-    unsigned page = gva >> PAGE_SHIFT, rights = s->box->rights[page];
-    bool fetch = is_fetch(r, gva) && !(rights & SANDBOX_EXEC);
-    bool write = !fetch && (rights & SANDBOX_READ);
-    struct mmu_fetch fetched;
-    struct mmu_run run;
-
-    if (write && (rights & SANDBOX_WRITE))
-        return false;
-    if (fetch && mmu_fetch(d->bt->mmu, gva, MEM_USER, &fetched) != MMU_FILLED)
-        return false;
-    if ((write || !mmu_user_run(d->bt->mmu, gva, 0, &run)) &&
-        mmu_fault(d->bt->mmu, gva, write ? MEM_USER | MEM_WRITE : MEM_USER) !=
-            MMU_FILLED)
-        return false;
-    if (!mmu_user_run(d->bt->mmu, gva, REACH, &run) || (write && !run.write))
-        return false;
-    if (fetch) /* what was written is looked at anew */
-        s->box->rights[page] = 0;
-    rights = rights_for(d->bt, s->box, &run, page, write ? &page : NULL);
-    if (fetch && !(rights & SANDBOX_EXEC)) {
-        s->box->rights[page] = 0;
-        sandbox_unmap(s->box, page, page + 1);
-        return false;
-    }
-    show(d->bt, s->box, &run, page, rights, write ? &page : NULL);
-    stat_inc(DIRECT_FILLS);
-    return true;
-}
-
-void direct_run_lost(struct direct *d, unsigned window, unsigned first,
-                     unsigned end)
-{
-    struct direct_space *s = &d->space[window];
-
-    if (!s->box || s->all_lost)
-        return;
-    if (s->lost_count && s->lost[s->lost_count - 1].end == first) {
-        s->lost[s->lost_count - 1].end = end;
-    } else if (s->lost_count < LOST_RUNS) {
-        s->lost[s->lost_count].first = first;
-        s->lost[s->lost_count++].end = end;
-    } else {
-        s->all_lost = true;
-    }
-}
-
-static void give_up_lost(struct direct_space *s)
-{
-    struct sandbox *box = s->box;
-
-    if (s->all_lost)
-        sandbox_unmap(box, 0, LINEAR_PAGES);
-    for (unsigned i = 0; i < s->lost_count && !s->all_lost; i++) {
-        unsigned first = s->lost[i].first, end = s->lost[i].end;
-
-        while (first < end && !box->rights[first])
-            first++;
-        if (first < end)
-            sandbox_unmap(box, first, end);
-    }
-    s->lost_count = 0;
-    s->all_lost = false;
 }
 
 /* --- stops --------------------------------------------------------------- */
@@ -350,7 +225,7 @@ static enum outcome look_at(struct direct *d, struct direct_space *s,
     if (stop->why == SANDBOX_GONE)
         return RUN_LOST;
     if (stop->why == SANDBOX_BROKEN) {
-        sandbox_unmap(s->box, 0, LINEAR_PAGES);
+        pages_drop_all(d, s);
         return RUN_TRANSLATED;
     }
     if ((r->cs & 0xffff) != SANDBOX_CS) {
@@ -360,7 +235,7 @@ static enum outcome look_at(struct direct *d, struct direct_space *s,
     }
     if (stop->why == SANDBOX_CALL)
         return back_to_call(d->bt, r) ? RUN_SYSENTER : RUN_TRANSLATED;
-    if (page_fault && fill(d, s, r, (gva_t)stop->address))
+    if (page_fault && pages_fill(d, s, (uint32_t)r->rip, (gva_t)stop->address))
         return RUN_ON;
     switch (stop->signal) {
     case SIGTRAP:
@@ -388,7 +263,7 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
     struct sandbox_stop stop;
 
     do {
-        give_up_lost(s);
+        pages_settle(d, s);
         __atomic_store_n(&d->running, s->box->pid, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&v->attention, __ATOMIC_SEQ_CST)) {
             __atomic_store_n(&d->running, 0, __ATOMIC_SEQ_CST);
@@ -430,10 +305,12 @@ static bool start_box(struct direct *d, struct direct_space *s)
     return false;
 }
 
-static void drop_box(struct direct_space *s)
+static void drop_box(struct direct *d, struct direct_space *s)
 {
-    if (s->box)
-        sandbox_destroy(s->box);
+    if (!s->box)
+        return;
+    pages_forget(d, s);
+    sandbox_destroy(s->box);
     s->box = NULL;
 }
 
@@ -445,7 +322,7 @@ struct direct_space *direct_space_now(struct direct *d)
     if (s->key == key && !mmu_user_is_young(d->bt->mmu))
         return s;
     mmu_user_mature(d->bt->mmu);
-    drop_box(s);
+    drop_box(d, s);
     s->key = key;
     policy_forget(d, s);
     return s;
@@ -521,7 +398,7 @@ void direct_kick(struct direct *d)
 void direct_reset(struct direct *d)
 {
     for (unsigned i = 0; i < d->spaces; i++) {
-        drop_box(&d->space[i]);
+        drop_box(d, &d->space[i]);
         policy_forget(d, &d->space[i]);
     }
 }
@@ -537,9 +414,11 @@ struct direct *direct_create(struct engine_bt *bt, char *why, size_t why_size)
     d->spaces = mmu_user_windows(bt->mmu);
     d->space = calloc(d->spaces, sizeof(*d->space));
     d->wanted = calloc(d->spaces, 1);
+    d->exec_frames =
+        calloc(mmu_ram_size(bt->mmu) >> PAGE_SHIFT, sizeof(*d->exec_frames));
     d->automatic = bt->options.user == USER_AUTO;
     d->ms = host_tsc_khz();
-    if (!d->space || !d->wanted ||
+    if (!d->space || !d->wanted || !d->exec_frames ||
         !sandbox_host_create(&d->host, mmu_ram_file(bt->mmu), why, why_size)) {
         direct_destroy(d);
         return NULL;
@@ -556,9 +435,10 @@ const uint8_t *direct_wanted(const struct direct *d)
 void direct_destroy(struct direct *d)
 {
     for (unsigned i = 0; d->space && i < d->spaces; i++)
-        drop_box(&d->space[i]);
+        drop_box(d, &d->space[i]);
     sandbox_host_destroy(&d->host);
     free(d->space);
     free(d->wanted);
+    free(d->exec_frames);
     free(d);
 }

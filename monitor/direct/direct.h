@@ -35,6 +35,8 @@ void direct_sample(struct direct *d);
 /* mmu_events.user_run_lost */
 void direct_run_lost(struct direct *d, unsigned window, unsigned first,
                      unsigned end);
+/* mmu_events.code_written */
+void direct_code_written(struct direct *d, gpa_t gpa, unsigned len);
 /* Any thread, after v->attention was set: makes direct_run return. */
 void direct_kick(struct direct *d);
 

@@ -2,7 +2,8 @@
 /*
  * Finds, in a page of code, the instructions that do not fault at CPL 3 and
  * yet give the host's answer: selectors of fs and gs, what a selector names,
- * the tables' addresses, cpuid.
+ * the tables' addresses, cpuid; and the fast system calls, of which the host
+ * does not say where they were.
  *
  * The bytes of such an instruction stand in a page by chance now and then, in a
  * displacement say. So bytes count only where instructions begin: x86 code read
@@ -37,6 +38,8 @@ static bool two_bytes_reveal(uint8_t opcode, uint8_t third, bool cpuid_faults)
         return reg == 4 || (reg < 2 && third < 0xc0);
     case 0x02: /* lar */
     case 0x03: /* lsl */
+    case 0x05: /* syscall */
+    case 0x34: /* sysenter */
     case 0xa0: /* push fs */
     case 0xa8: /* push gs */
         return true;

@@ -43,11 +43,13 @@
 #define HOST_CS64         0x33
 #define RAM_FD            0 /* in the sandbox */
 #define NO_ORDER          UINT64_MAX
+#define FLAGS_ORDER       (UINT64_MAX - 1)
+#define FLAGS_ALWAYS      0x202 /* what flags always have in a process */
 #define XSTATE_BYTES      0x4000
 #define XSTATE_BV         512    /* offset of XSTATE_BV in an XSAVE image */
 #define ARCH_CPUID_FAULTS 0x1012 /* ARCH_SET_CPUID */
 
-/* A system call, as the mapper reads it. */
+/* A system call, as the mapper reads it; FLAGS_ORDER: arg[0] into flags. */
 struct order {
     uint64_t call, arg[6];
 };
@@ -70,6 +72,8 @@ __asm__(".pushsection .rodata\n"
         "1:  mov (%rbx), %rax\n"
         "    cmp $-1, %rax\n"
         "    je 2f\n"
+        "    cmp $-2, %rax\n"
+        "    je 3f\n"
         "    mov 8(%rbx), %rdi\n"
         "    mov 16(%rbx), %rsi\n"
         "    mov 24(%rbx), %rdx\n"
@@ -79,6 +83,10 @@ __asm__(".pushsection .rodata\n"
         "    syscall\n"
         "    cmp $-4096, %rax\n"
         "    ja 2f\n"
+        "    add $56, %rbx\n"
+        "    jmp 1b\n"
+        "3:  lea 8(%rbx), %rsp\n" /* ID; the next order's are kept */
+        "    popfq\n"
         "    add $56, %rbx\n"
         "    jmp 1b\n"
         "2:  int3\n"
@@ -425,6 +433,18 @@ void sandbox_unmap(struct sandbox *box, unsigned first, unsigned end)
         memset(box->rights + first, 0, end - first);
 }
 
+void sandbox_set_sticky(struct sandbox *box, uint32_t flags)
+{
+    struct order *o;
+
+    if (box->sticky == flags)
+        return;
+    o = next_order(box);
+    box->sticky = flags;
+    if (o)
+        *o = (struct order){FLAGS_ORDER, {flags | FLAGS_ALWAYS}};
+}
+
 bool sandbox_set_tls(struct sandbox *box, unsigned i, uint32_t base)
 {
     struct user_desc {
@@ -493,6 +513,7 @@ void sandbox_run(struct sandbox *box, struct user_regs_struct *regs,
     status = await(box);
     if (!status || ptrace(PTRACE_GETREGS, box->pid, NULL, regs) != 0)
         return;
+    box->sticky = (uint32_t)regs->eflags & SANDBOX_STICKY;
     describe(box, status, stop);
 }
 

@@ -41,6 +41,7 @@ struct sandbox {
     bool cpuid_faults;   /* cpuid does not run there */
     struct order *order; /* given, not obeyed yet */
     unsigned order_count;
+    uint32_t sticky;      /* SANDBOX_STICKY there */
     uint32_t tls_base[2]; /* of the selectors SANDBOX_TLS */
     uint8_t *rights;      /* per linear page, SANDBOX_* bits */
 };
@@ -61,6 +62,9 @@ void sandbox_destroy(struct sandbox *box);
 void sandbox_map(struct sandbox *box, unsigned first, unsigned end, gfn_t gfn,
                  unsigned rights);
 void sandbox_unmap(struct sandbox *box, unsigned first, unsigned end);
+/* Sets the flag that ptrace cannot set (ID), likewise before code runs. */
+#define SANDBOX_STICKY 0x200000u
+void sandbox_set_sticky(struct sandbox *box, uint32_t flags);
 /* Makes SANDBOX_TLS(i) a flat 4 GiB data segment at base; false if the host
  * refuses. */
 bool sandbox_set_tls(struct sandbox *box, unsigned i, uint32_t base);

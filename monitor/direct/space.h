@@ -19,6 +19,13 @@ struct direct_space {
         unsigned first, end;
     } lost[LOST_RUNS];
 
+    /* Pages that are executable in the sandbox, and their frames. */
+    struct exec_page {
+        unsigned page;
+        gfn_t gfn;
+    } * exec;
+    unsigned exec_count, exec_room;
+
     /* The policy's (policy.c), in TSC cycles. */
     uint64_t since;    /* begin of what is being counted */
     uint64_t calm;     /* time in user code that seldom left it */
@@ -34,6 +41,7 @@ struct direct {
     unsigned spaces;
     struct direct_space *space; /* by window */
     uint8_t *wanted;            /* by window: bt->direct_wanted */
+    uint32_t *exec_frames;      /* by frame: exec_pages that show it */
 
     bool automatic;
     uint64_t ms;               /* TSC cycles */
@@ -43,6 +51,17 @@ struct direct {
 
 /* That of the current address space, empty if that is a new one. */
 struct direct_space *direct_space_now(struct direct *d);
+
+/* --- pages.c ------------------------------------------------------------- */
+/* The sandbox faulted at gva, at eip: true if the page is there now, else the
+ * guest, or translated code, is to hear of it. */
+bool pages_fill(struct direct *d, struct direct_space *s, uint32_t eip,
+                gva_t gva);
+/* Before code runs: the sandbox gives up what was lost. */
+void pages_settle(struct direct *d, struct direct_space *s);
+void pages_drop_all(struct direct *d, struct direct_space *s);
+/* The sandbox is about to end. */
+void pages_forget(struct direct *d, struct direct_space *s);
 
 /* --- reveal.c ------------------------------------------------------------ */
 /* Would this page of guest memory, run as 32-bit code, show what the host is?

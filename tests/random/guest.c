@@ -137,7 +137,7 @@ static void enter(struct frame *f, const struct test_case *c)
     f->ebp = c->gpr[EBP];
     f->esi = c->gpr[ESI];
     f->edi = c->gpr[EDI];
-    f->eflags = c->eflags;
+    f->eflags = c->eflags | FLAG_IF; /* as in every process */
     f->eip = code_offset(c);
     f->cs = c->cs;
     f->ds = c->selectors[SEG_DS];
