@@ -36,7 +36,7 @@ static bool eligible(const struct engine_bt *bt)
     const struct vcpu *v = bt->v;
     const uint32_t cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
 
-    return bt->mode == TU_USER &&
+    return bt->mode == TU_USER && !v->debug &&
            !(v->eflags_sys &
              (EFL_AC | EFL_TF | EFL_IOPL | EFL_VIF | EFL_VIP)) &&
            v->eflags_if && (v->cr0 & CR0_NE) && (v->cr4 & cr4) == cr4 &&
