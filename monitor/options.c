@@ -341,7 +341,7 @@ static const struct option_row rows[] = {
      option_action},
     {"S", NULL, "do not start the guest until gdb or the monitor's cont says",
      option_paused},
-    {"gdb", "DEV", "wait for gdb at tcp:[HOST]:PORT or unix:PATH; none",
+    {"gdb", "tcp:[HOST]:PORT", "let gdb connect there, or at unix:PATH; none",
      option_gdb},
     {"s", NULL, "the same as -gdb tcp::1234", option_gdb_default},
     {"no-acpi", NULL, "a machine without ACPI", option_no_acpi},

@@ -20,7 +20,7 @@ packages_need() {
         guest) # the guest's files; apt and dpkg are there on any Debian
             names+=(python3 ca-certificates xz-utils) ;;
         test) # QEMU and Unicorn are oracles; test guests are 32-bit code
-            names+=(gcc-multilib make qemu-system-x86 libunicorn-dev git
+            names+=(gcc-multilib make gdb qemu-system-x86 libunicorn-dev git
                 shellcheck) ;;
         *) die "packages_need: no part called $part" ;;
         esac

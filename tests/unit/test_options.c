@@ -45,6 +45,19 @@ static void refuse(const char *line, const char *name, const char *hint)
     ck_assert_msg(strstr(why, hint) != NULL, "'%s' lacks '%s'", why, hint);
 }
 
+START_TEST(gdb_has_a_place)
+{
+    accept("-kernel k -s -S");
+    ck_assert_str_eq(options.machine.gdb, "tcp::1234");
+    ck_assert(options.machine.start_paused);
+    accept("-kernel k -gdb unix:/tmp/socket");
+    ck_assert_str_eq(options.machine.gdb, "unix:/tmp/socket");
+    accept("-kernel k -s -gdb none");
+    ck_assert_str_eq(options.machine.gdb, "none");
+    refuse("-kernel k -gdb", "-gdb", "tcp:[HOST]:PORT");
+}
+END_TEST
+
 START_TEST(the_main_command_is_understood)
 {
     const struct machine_options *m = &options.machine;
@@ -388,6 +401,7 @@ int main(void)
 
     suite_add_tcase(suite, tests);
     tcase_add_test(tests, the_main_command_is_understood);
+    tcase_add_test(tests, gdb_has_a_place);
     tcase_add_test(tests, two_dashes_are_as_good_as_one);
     tcase_add_test(tests, memory_sizes_have_qemus_units);
     tcase_add_test(tests, memory_sizes_out_of_range_are_refused);
