@@ -106,6 +106,11 @@ static void bt_refresh(struct engine_bt *bt)
     bt->pair[true] = context_of(user_epoch, mode | TU_USER);
     v->tsc_disabled = v->cr4 & CR4_TSD;
     mmu_set_cpl(bt->mmu, user);
+    if (v->avx_enabled != bt->code_has_avx) {
+        codecache_flush(bt->cc); /* code knows which it is */
+        bt->code_has_avx = v->avx_enabled;
+        bt_forget_stacks(bt);
+    }
     if (context != v->context)
         bt_forget_stacks(bt);
     bt_select_stack(bt, user);

@@ -77,6 +77,12 @@ void bt_fpu_forget_code(struct engine_bt *bt)
     put_pointers(bt->v->fpu, pointers_of(bt, bt->v->fpu));
 }
 
+void bt_fpu_image(struct vcpu *v, uint8_t *image)
+{
+    __asm__ volatile("fxsave64 %0" : "=m"(*(uint8_t(*)[512])(void *)image));
+    put_pointers(image, pointers_of(bt_of(v), image));
+}
+
 enum callout_result callout_fxsave(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     uint8_t image[512] __attribute__((aligned(16)));
@@ -86,8 +92,7 @@ enum callout_result callout_fxsave(struct vcpu *v, uint32_t arg, uint32_t lin)
         return vcpu_raise_error(v, VEC_GP, 0);
     if (!v->world->mem_probe(v, lin, 512, flags))
         return vcpu_deliver_fault(v);
-    __asm__ volatile("fxsave64 %0" : "=m"(image));
-    put_pointers(image, pointers_of(bt_of(v), image));
+    bt_fpu_image(v, image);
     v->world->mem_write(v, lin, image, FXSAVE_BYTES, flags);
     return CALLOUT_NEXT;
 }

@@ -93,6 +93,7 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
     X(pushf)                \
     X(enter)                \
     X(fxsave)               \
+    X(xsave)                \
     X(fnsave)               \
     X(fnstenv)              \
     X(sgdt)                 \

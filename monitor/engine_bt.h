@@ -24,6 +24,7 @@ struct engine_bt {
     uint64_t pair[2];       /* v->context at CPL 0 and 3, if v->mode_pair */
     uint64_t loaded_window; /* what gs holds */
     bool fsgsbase;          /* wrgsbase may be used */
+    bool code_has_avx;      /* v->avx_enabled when the code was made */
     bool reset_stack;       /* forget the private host stack */
     bool step_due;          /* a TU_STEP instruction was completed */
     bool step_trap;         /* TF was set when it began */
@@ -106,6 +107,9 @@ void bt_debug_destroy(struct engine_bt *bt);
 /* Code addresses go: the x87 instruction pointer in v->fpu becomes a guest one.
  * The FPU state must not be in the host's registers. */
 void bt_fpu_forget_code(struct engine_bt *bt);
+
+/* Callouts: fxsave64 with the guest's addresses in place of the host's. */
+void bt_fpu_image(struct vcpu *v, uint8_t *image);
 
 /* --- host_fault.c -------------------------------------------------------- */
 /* Installs the handlers of host faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL,

@@ -51,7 +51,7 @@ static bool translate(struct mmu *mmu, gva_t gva, enum mem_flags flags,
     space_check_mode(mmu);
     if (!walk_access(mmu, gva, flags, &w))
         return false;
-    if (!(flags & MEM_FETCH) && ram_at(mmu, w.gpa) != NO_MEMORY)
+    if (!(flags & MEM_FETCH) && ram_at(mmu, w.gpa) != NO_MEMORY && !w.guarded)
         soft_tlb_fill(mmu, gva, tlb_mode(flags), &w);
     *gpa = w.gpa | (gva & (PAGE_SIZE - 1));
     return true;
@@ -229,7 +229,8 @@ static enum mmu_window window_outcome(struct mmu *mmu, gva_t gva,
     if (!walk_peek(mmu, gva, flags, &w))
         return WINDOW_FAULTS;
     at = ram_at(mmu, w.gpa);
-    if (at == NO_MEMORY || ((flags & MEM_WRITE) && trace_on(mmu, at)))
+    if (at == NO_MEMORY || w.guarded ||
+        ((flags & MEM_WRITE) && trace_on(mmu, at)))
         return WINDOW_CANNOT;
     if (!page_set_has(&view->seen, gva >> PAGE_SHIFT)) {
         page_set_add(&view->seen, gva >> PAGE_SHIFT);

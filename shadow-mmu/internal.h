@@ -55,6 +55,7 @@ struct walk {
     bool dirty;
     bool accessed; /* A is set in every entry */
     bool global;
+    bool guarded; /* by SMAP: allowed now, and not to be cached */
 };
 
 /* A set of linear pages. summary has a bit per word. */
@@ -126,7 +127,7 @@ struct mmu {
 
     /* What every cached translation was made under. */
     const struct paging_mode *mode;
-    uint32_t cr0_wp;
+    uint32_t rights; /* walk_rights() */
 
     /* Soft TLB: filled entries, and those of pages that are not global. */
     uint64_t tlb_local[TLB_MODES][SOFT_TLB_ENTRIES / 64];
@@ -249,6 +250,11 @@ static inline void bytes_copy_small(void *to, const void *from, size_t len)
 
 /* --- walk.c -------------------------------------------------------------- */
 const struct paging_mode *walk_mode(const struct vcpu *v);
+/* What of CR0 and CR4 decides about rights: WP, SMEP, SMAP. */
+static inline uint32_t walk_rights(const struct vcpu *v)
+{
+    return (v->cr0 & CR0_WP) | (v->cr4 & (CR4_SMEP | CR4_SMAP));
+}
 /* Translates as the CPU would for this access: sets A and D bits, fills
  * v->fault and returns false where the CPU raises #PF. */
 bool walk_access(struct mmu *mmu, gva_t gva, enum mem_flags flags,

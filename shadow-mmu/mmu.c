@@ -40,7 +40,7 @@ struct mmu *mmu_create(struct vcpu *v, const struct mmu_config *config,
     v->mmu = mmu;
     v->ram = mmu->ram;
     mmu->mode = walk_mode(v);
-    mmu->cr0_wp = v->cr0 & CR0_WP;
+    mmu->rights = walk_rights(v);
     mmu->cpl_user = v->cpl == 3;
     soft_tlb_clear(mmu);
     space_select(mmu);
@@ -68,7 +68,7 @@ void space_drop_everything(struct mmu *mmu)
     }
     window_settle(mmu);
     mmu->mode = walk_mode(mmu->v);
-    mmu->cr0_wp = mmu->v->cr0 & CR0_WP;
+    mmu->rights = walk_rights(mmu->v);
     space_select(mmu);
     window_select(mmu);
 }
@@ -76,7 +76,7 @@ void space_drop_everything(struct mmu *mmu)
 void space_check_mode(struct mmu *mmu)
 {
     if (UNLIKELY(mmu->mode != walk_mode(mmu->v) ||
-                 mmu->cr0_wp != (mmu->v->cr0 & CR0_WP)))
+                 mmu->rights != walk_rights(mmu->v)))
         space_drop_everything(mmu);
 }
 
@@ -150,7 +150,7 @@ enum mmu_fault_result mmu_fault(struct mmu *mmu, gva_t gva,
         return MMU_GUEST_FAULT;
     }
     at = ram_at(mmu, w.gpa);
-    if (!mmu->config.windows || at == NO_MEMORY ||
+    if (!mmu->config.windows || at == NO_MEMORY || w.guarded ||
         ((flags & MEM_WRITE) && trace_on(mmu, at)))
         return MMU_SLOW_ONLY;
     if (!window_fill(mmu, view, gva, flags, &w)) {
@@ -188,7 +188,8 @@ bool mmu_debug_translate(struct mmu *mmu, gva_t gva, gpa_t *gpa)
 {
     struct walk w;
 
-    if (!walk_peek(mmu, gva, MEM_READ, &w))
+    if (!walk_peek(mmu, gva, MEM_READ, &w) && /* SMAP's pages are the user's */
+        !walk_peek(mmu, gva, MEM_READ | MEM_USER, &w))
         return false;
     *gpa = w.gpa | (gva & (PAGE_SIZE - 1));
     return true;

@@ -125,11 +125,28 @@ static gpa_t large_base(const struct paging_mode *mode, uint64_t pde)
     return (pde & 0xffc00000) | (pde & PSE36_MASK) << 19;
 }
 
+/* SMEP and SMAP: may the supervisor touch this user's page? What the CPU does
+ * for CPL 3 by itself, such as reading the IDT, may not, whatever AC says. A
+ * page that may be accessed is not cached, as the next clac ends that. */
+static bool supervisor_allowed(const struct vcpu *v, enum mem_flags flags,
+                               bool *guarded)
+{
+    if (flags & MEM_FETCH)
+        return !(v->cr4 & CR4_SMEP);
+    *guarded = v->cr4 & CR4_SMAP;
+    return !*guarded || (v->cpl != 3 && (v->eflags_sys & EFL_AC));
+}
+
 /* Combined rights of the entries (SDM 3A 4.6): RW and US of all, NX of any. */
 static bool allowed(const struct vcpu *v, const struct paging_mode *mode,
-                    uint64_t rights, enum mem_flags flags, bool *may_write)
+                    uint64_t rights, enum mem_flags flags, bool *may_write,
+                    bool *guarded)
 {
     bool user = flags & MEM_USER;
+
+    *guarded = false;
+    if (!user && (rights & PTE_US) && !supervisor_allowed(v, flags, guarded))
+        return false;
 
     *may_write = (rights & PTE_RW) || (!user && !(v->cr0 & CR0_WP));
     if (user && !(rights & PTE_US))
@@ -149,7 +166,7 @@ static bool page_fault(struct vcpu *v, const struct paging_mode *mode,
         error |= PF_WRITE;
     if (flags & MEM_USER)
         error |= PF_USER;
-    if ((flags & MEM_FETCH) && mode->nx)
+    if ((flags & MEM_FETCH) && (mode->nx || (v->cr4 & CR4_SMEP)))
         error |= PF_FETCH;
     v->fault.vector = VEC_PF;
     v->fault.has_error = true;
@@ -165,6 +182,7 @@ static void walk_identity(gva_t gva, struct walk *w)
     w->pte_gpa = 0;
     w->span = 1024;
     w->may_write = w->dirty = w->accessed = w->global = true;
+    w->guarded = false;
 }
 
 static bool walk(struct mmu *mmu, gva_t gva, enum mem_flags flags, bool peek,
@@ -217,7 +235,7 @@ static bool walk(struct mmu *mmu, gva_t gva, enum mem_flags flags, bool peek,
         rights =
             (leaf & w->pde & (PTE_RW | PTE_US)) | ((leaf | w->pde) & PTE_NX);
     }
-    if (!allowed(v, mode, rights, flags, &w->may_write))
+    if (!allowed(v, mode, rights, flags, &w->may_write, &w->guarded))
         return page_fault(v, mode, gva, flags, PF_PRESENT, peek);
     if (!peek && w->span == 1 && !(w->pde & PTE_A)) {
         entry_set(mmu, pde_gpa, PTE_A);

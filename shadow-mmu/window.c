@@ -389,7 +389,8 @@ static bool run_takes(struct mmu *mmu, struct run *run, unsigned page,
 
     if (page - run->leaf_first >= leaf->span) {
         if (run->neighbours++ >= MAX_NEIGHBOURS ||
-            !walk_peek(mmu, page << PAGE_SHIFT, run->rights, leaf)) {
+            !walk_peek(mmu, page << PAGE_SHIFT, run->rights, leaf) ||
+            leaf->guarded) {
             leaf->span = 0;
             return false;
         }

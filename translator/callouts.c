@@ -15,7 +15,7 @@ enum callout_result callout_slow_access(struct vcpu *v, uint32_t arg,
     unsigned flags = arg >> 16 & 0xff;
     void *p;
 
-    if ((flags & SLOW_ALIGNED) && (lin & 15))
+    if ((flags & SLOW_ALIGNED) && (lin & ((arg & 0xffff) - 1)))
         return vcpu_raise_error(v, VEC_GP, 0);
     p = mmu_slow_access(v->mmu, lin, arg & 0xffff,
                         (enum mem_flags)(flags & ~SLOW_ALIGNED));
@@ -67,6 +67,10 @@ enum callout_result callout_fpu_check(struct vcpu *v, uint32_t use,
     case FPU_USE_SSE:
         if (em || !(v->cr4 & CR4_OSFXSR))
             return vcpu_raise(v, VEC_UD);
+        if (ts)
+            return vcpu_raise(v, VEC_NM);
+        break;
+    case FPU_USE_AVX: /* EM and OSFXSR do not matter (SDM 2A 2.8) */
         if (ts)
             return vcpu_raise(v, VEC_NM);
         break;

@@ -32,8 +32,21 @@ static const struct insn_rule cmps_rule = {CLASS_CALLOUT, FORM_STRING, 0,
 static const struct insn_rule sse2_rule = {CLASS_IDENT, 0, FEATURE_SSE2, 0};
 static const struct insn_rule popcnt_rule = {CLASS_IDENT, 0, FEATURE_POPCNT, 0};
 
+#define MODEL_SSE    BIT(25)
+#define MODEL_MMXEXT BIT(22)
+
 static bool model_has(const struct cpu_model *model, unsigned feature)
 {
+    if (feature == FEATURE_NONE)
+        return false;
+    if (feature == FEATURE_P6) /* hint nops, rdpmc: no bit says so */
+        return cpu_model_family(model) >= 6;
+    if (feature == FEATURE_MMXEXT) /* AMD had them before SSE */
+        return (model->feat_1_edx & MODEL_SSE) ||
+               (model->feat_81_edx & MODEL_MMXEXT);
+    if (feature >= FEATURE_AVX_AES && feature <= FEATURE_AVX_GFNI &&
+        !(model->feat_1_ecx & CPUID_1C_AVX))
+        return false;
     switch (feature) {
 #define X(name, word, bit)                       \
     case FEATURE_##name:                         \
@@ -44,7 +57,9 @@ static bool model_has(const struct cpu_model *model, unsigned feature)
 #define FEATURE_WORD_feat_1_ecx(m)  (m)->feat_1_ecx
 #define FEATURE_WORD_feat_7_ebx(m)  (m)->feat_7_ebx
 #define FEATURE_WORD_feat_7_ecx(m)  (m)->feat_7_ecx
+#define FEATURE_WORD_feat_d1_eax(m) (m)->feat_d1_eax
 #define FEATURE_WORD_feat_81_edx(m) (m)->feat_81_edx
+#define FEATURE_WORD_feat_81_ecx(m) (m)->feat_81_ecx
         INSN_FEATURES(X)
 #undef X
     }
@@ -150,6 +165,8 @@ static void take_operands(struct insn *insn, const ZydisDecodedInstruction *z,
             insn->reg_kind = kind_of(o->reg.value);
         else if (o->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
             insn->rm_kind = kind_of(o->reg.value);
+        else if (o->encoding == ZYDIS_OPERAND_ENCODING_NDSNDD)
+            insn->vex_v_kind = kind_of(o->reg.value);
         else if (o->encoding == ZYDIS_OPERAND_ENCODING_OPCODE) {
             insn->opcode_reg_kind = kind_of(o->reg.value);
             insn->opcode_reg = z->opcode & 7;
@@ -159,10 +176,14 @@ static void take_operands(struct insn *insn, const ZydisDecodedInstruction *z,
 
 /* Does 66 choose the operand size? Of MMX and SSE it is a part of the opcode,
  * and means the same in 16-bit code. */
-static bool has_operand_size(const struct insn_rule *rule)
+static bool has_operand_size(const struct insn *insn)
 {
-    switch (rule->feature) {
+    switch (insn->feature) {
     case FEATURE_BASE:
+    case FEATURE_P6:
+    case FEATURE_PREFETCHW:
+    case FEATURE_ABM:
+    case FEATURE_BMI1:
     case FEATURE_X87:
     case FEATURE_CMOV:
     case FEATURE_MOVBE:
@@ -195,9 +216,52 @@ static void take_prefixes(struct insn *insn, const ZydisDecodedInstruction *z,
         }
     }
     insn->enc.rep = insn->rep;
+    if (z->mnemonic == ZYDIS_MNEMONIC_BSF || z->mnemonic == ZYDIS_MNEMONIC_BSR)
+        insn->enc.rep = 0; /* or the host would count zeros */
     insn->enc.opsize = has_66;
-    if (code16 && !mandatory_66)
-        insn->enc.opsize = !has_66 && has_operand_size(insn->rule);
+    if (code16 && !mandatory_66 && !insn->enc.vex)
+        insn->enc.opsize = !has_66 && has_operand_size(insn);
+}
+
+/* Where 64-bit mode would look at W, and 32-bit mode does not: general
+ * registers, and memory in their place. */
+static bool vex_w_is_width(const struct insn *insn)
+{
+    switch (insn->mnemonic) {
+    case ZYDIS_MNEMONIC_VCVTSI2SD:
+    case ZYDIS_MNEMONIC_VCVTSI2SS:
+    case ZYDIS_MNEMONIC_VMOVD:
+    case ZYDIS_MNEMONIC_VPINSRD:
+    case ZYDIS_MNEMONIC_VPEXTRD:
+    case ZYDIS_MNEMONIC_VPCMPESTRI:
+    case ZYDIS_MNEMONIC_VPCMPESTRM:
+        return true;
+    default:
+        return insn->reg_kind == KIND_GPR || insn->rm_kind == KIND_GPR ||
+               insn->vex_v_kind == KIND_GPR;
+    }
+}
+
+static bool names_register_in_immediate(const struct insn *insn)
+{
+    return insn->mnemonic == ZYDIS_MNEMONIC_VBLENDVPS ||
+           insn->mnemonic == ZYDIS_MNEMONIC_VBLENDVPD ||
+           insn->mnemonic == ZYDIS_MNEMONIC_VPBLENDVB;
+}
+
+/* What 32-bit mode does not look at: W as above, the highest bit of registers
+ * (SDM 2A 2.3.5, 2.3.10). */
+static void take_vex(struct insn *insn, const ZydisDecodedInstruction *z,
+                     const uint8_t *bytes)
+{
+    unsigned last = bytes[z->raw.vex.offset + z->raw.vex.size - 1u];
+
+    insn->enc.vex = true;
+    insn->enc.vex_l = last & 4;
+    insn->enc.vex_pp = last & 3;
+    insn->enc.vex_v = ~last >> 3 & 7;
+    insn->enc.rex_w =
+        z->raw.vex.size == 3 && (last & 0x80) && !vex_w_is_width(insn);
 }
 
 static void take_encoding(struct insn *insn, const ZydisDecodedInstruction *z,
@@ -214,6 +278,8 @@ static void take_encoding(struct insn *insn, const ZydisDecodedInstruction *z,
         insn->enc.reg = z->raw.modrm.reg;
         insn->rm = z->raw.modrm.rm;
     }
+    if (z->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
+        take_vex(insn, z, bytes);
     insn->enc.byte_reg = insn->reg_kind == KIND_BYTE;
     insn->enc.byte_rm = insn->rm_kind == KIND_BYTE;
     if (z->raw.imm[0].size) {
@@ -221,6 +287,8 @@ static void take_encoding(struct insn *insn, const ZydisDecodedInstruction *z,
 
         insn->enc.imm_len = (uint8_t)(z->length - at);
         memcpy(insn->enc.imm, bytes + at, insn->enc.imm_len);
+        if (insn->enc.vex && names_register_in_immediate(insn))
+            insn->enc.imm[0] &= 0x7f;
         insn->imm = (uint32_t)z->raw.imm[0].value.u;
         insn->imm2 = (uint32_t)z->raw.imm[1].value.u;
         insn->rel = (int32_t)z->raw.imm[0].value.s;
@@ -248,13 +316,14 @@ static void take_flags(struct insn *insn, const ZydisDecodedInstruction *z)
 }
 
 static const struct insn_rule *rule_for(const struct insn *insn,
-                                        const ZydisDecodedInstruction *z,
-                                        const struct cpu_model *model)
+                                        const ZydisDecodedInstruction *z)
 {
     const struct insn_rule *rule = &insn_rules[z->mnemonic];
 
+    if (z->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
+        return rule->class == CLASS_REFUSED ? &undef_rule : rule;
     if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
-        return &undef_rule; /* VEX, EVEX, XOP, 3DNow!: no model has them */
+        return &undef_rule; /* EVEX, XOP, 3DNow!: no model has them */
     if (z->mnemonic == ZYDIS_MNEMONIC_POPCNT)
         rule = &popcnt_rule;
     if (rule->class == CLASS_STRING_OR_SSE) {
@@ -264,7 +333,72 @@ static const struct insn_rule *rule_for(const struct insn *insn,
             rule =
                 z->mnemonic == ZYDIS_MNEMONIC_MOVSD ? &movs_rule : &cmps_rule;
     }
-    return model_has(model, rule->feature) ? rule : &undef_rule;
+    return rule;
+}
+
+/* Which of the encodings this is. */
+static uint8_t vex_feature_of(const struct insn *insn,
+                              const ZydisDecodedInstruction *z)
+{
+    switch (z->meta.isa_set) {
+    case ZYDIS_ISA_SET_AVX2:
+    case ZYDIS_ISA_SET_AVX2GATHER:
+        return FEATURE_AVX2;
+    case ZYDIS_ISA_SET_VAES: /* on 256 bits: in no model */
+    case ZYDIS_ISA_SET_VPCLMULQDQ:
+        return FEATURE_NONE;
+    default:
+        return insn->rule->feature;
+    }
+}
+
+/* Instructions on MMX registers came again for others, or came late. */
+static uint8_t feature_of(const struct insn *insn,
+                          const ZydisDecodedInstruction *z,
+                          const ZydisDecodedOperand *ops)
+{
+    bool mmx = false, xmm = false;
+
+    if (z->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
+        return vex_feature_of(insn, z);
+    for (unsigned i = 0; i < z->operand_count; i++) {
+        if (ops[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
+            continue;
+        mmx |= ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_MMX;
+        xmm |= ZydisRegisterGetClass(ops[i].reg.value) == ZYDIS_REGCLASS_XMM;
+    }
+    switch (insn->rule->feature) {
+    case FEATURE_MMX:
+    case FEATURE_MMXEXT:
+        if (xmm)
+            return insn->enc.map == 3 ? FEATURE_SSE41 : FEATURE_SSE2;
+        break;
+    case FEATURE_SSE2:
+        if (mmx && !xmm)
+            return FEATURE_MMX_SSE2;
+        break;
+    case FEATURE_SSSE3:
+        if (mmx)
+            return FEATURE_MMX_SSSE3;
+        break;
+    case FEATURE_BASE: /* 0f 1f and what lies around it */
+        if (insn->rule->class == CLASS_NOP && insn->enc.map)
+            return FEATURE_P6;
+        break;
+    default:
+        break;
+    }
+    return insn->rule->feature;
+}
+
+/* What the model lacks may be an older instruction with a prefix that meant
+ * nothing: F3 in front of bsr and bsf. */
+static void fall_back(ZydisDecodedInstruction *z, const struct cpu_model *model)
+{
+    if (z->mnemonic == ZYDIS_MNEMONIC_LZCNT && !model_has(model, FEATURE_ABM))
+        z->mnemonic = ZYDIS_MNEMONIC_BSR;
+    if (z->mnemonic == ZYDIS_MNEMONIC_TZCNT && !model_has(model, FEATURE_BMI1))
+        z->mnemonic = ZYDIS_MNEMONIC_BSF;
 }
 
 static enum decode_result result_of(ZyanStatus status)
@@ -289,6 +423,7 @@ enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
     status = ZydisDecoderDecodeFull(decoder_for(code16), bytes, avail, &z, ops);
     if (!ZYAN_SUCCESS(status))
         return result_of(status);
+    fall_back(&z, model);
     insn->len = z.length;
     insn->mnemonic = (uint16_t)z.mnemonic;
     memcpy(insn->bytes, bytes, z.length);
@@ -296,7 +431,8 @@ enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
     insn->addrsize = z.address_width == 16 ? 2 : 4;
     take_operands(insn, &z, ops);
     take_encoding(insn, &z, bytes);
-    insn->rule = rule_for(insn, &z, model);
+    insn->rule = rule_for(insn, &z);
+    insn->feature = feature_of(insn, &z, ops);
     take_prefixes(insn, &z, code16);
     /* operand_width is 8 for byte forms: the prefixes say what is in force */
     if (z.operand_width == 8)
@@ -304,7 +440,8 @@ enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
     take_encoding(insn, &z, bytes);
     insn->fpu_waits |= x87_waits(insn);
     take_flags(insn, &z);
-    insn->rule = rule_for(insn, &z, model);
+    if (!model_has(model, insn->feature))
+        insn->rule = &undef_rule;
     return DECODE_OK;
 }
 
@@ -312,7 +449,7 @@ bool insn_may_fault(const struct insn *insn)
 {
     if (insn->has_mem && !insn->mem_agen && insn->rule->class != CLASS_NOP)
         return true;
-    if (insn->rule->class == CLASS_IDENT && insn->rule->feature == FEATURE_BASE)
+    if (insn->rule->class == CLASS_IDENT && insn->feature == FEATURE_BASE)
         return insn->mnemonic == ZYDIS_MNEMONIC_DIV ||
                insn->mnemonic == ZYDIS_MNEMONIC_IDIV;
     return insn->rule->class != CLASS_NOP &&

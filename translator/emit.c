@@ -38,8 +38,22 @@ bool emit_needs_rex(const struct enc *enc, const struct mem_ref *m)
     return rex_of(enc, m->index, m->base) != 0;
 }
 
+/* The three-byte form: R X B are REX's, inverted. */
+static void emit_vex(struct emit *e, const struct enc *enc, unsigned rex)
+{
+    emit_byte(e, 0xc4);
+    emit_byte(e, (~rex & 7u) << 5 | enc->map);
+    emit_byte(e, (enc->rex_w ? 0x80u : 0u) | (~(unsigned)enc->vex_v & 15) << 3 |
+                     (enc->vex_l ? 4u : 0u) | enc->vex_pp);
+    emit_byte(e, enc->opcode);
+}
+
 static void emit_prefixes(struct emit *e, const struct enc *enc, unsigned rex)
 {
+    if (enc->vex) {
+        emit_vex(e, enc, rex);
+        return;
+    }
     if (enc->lock)
         emit_byte(e, enc->lock);
     if (enc->opsize)
@@ -102,6 +116,12 @@ void emit_reg(struct emit *e, const struct enc *enc, unsigned rm)
 
     emit_prefixes(e, enc, rex);
     emit_byte(e, 0xc0 | (enc->reg & 7u) << 3 | (rm & 7));
+    emit_bytes(e, enc->imm, enc->imm_len);
+}
+
+void emit_bare(struct emit *e, const struct enc *enc)
+{
+    emit_prefixes(e, enc, 0);
     emit_bytes(e, enc->imm, enc->imm_len);
 }
 

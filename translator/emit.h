@@ -67,6 +67,9 @@ struct enc {
     uint8_t map;   /* 0, 1: 0f, 2: 0f38, 3: 0f3a */
     uint8_t opcode;
     uint8_t reg; /* host register or /digit */
+    /* VEX-encoded: W is rex_w, no prefixes of its own (SDM 2A 2.3.5). */
+    bool vex, vex_l;
+    uint8_t vex_pp, vex_v; /* 0, 1: 66, 2: F3, 3: F2; host register */
     uint8_t imm_len;
     uint8_t imm[8];
 };
@@ -101,6 +104,8 @@ bool emit_needs_rex(const struct enc *enc, const struct mem_ref *m);
 /* Encodes with a memory or register operand. */
 void emit_mem(struct emit *e, const struct enc *enc, const struct mem_ref *m);
 void emit_reg(struct emit *e, const struct enc *enc, unsigned rm);
+/* Encodes without operands. */
+void emit_bare(struct emit *e, const struct enc *enc);
 
 /* --- short hands: host registers and host memory ------------------------- */
 void emit_mov_ri32(struct emit *e, enum host_reg r, uint32_t value);

@@ -20,6 +20,7 @@ enum insn_class {
     CLASS_MOV,
     CLASS_XLAT,
     CLASS_MASKMOV,
+    CLASS_VMASKMOV,
     CLASS_STRING_OR_SSE,
     CLASS_JMP,
     CLASS_CALL,
@@ -45,6 +46,8 @@ enum insn_form {
     FORM_PORT,
     FORM_FX,
     FORM_FPU_ENV,
+    FORM_VSIB,
+    FORM_MONITOR,
     FORM_FAR_DS,
     FORM_FAR_ES,
     FORM_FAR_FS,
@@ -52,11 +55,17 @@ enum insn_form {
     FORM_FAR_SS,
 };
 
-/* CPUID features rows can name, and which word of the model holds them. */
+/* CPUID features rows can name, and which word of the model holds them (0: see
+ * decode.c). One bit may have several names, by what the instruction needs of
+ * the FPU's state: X87_*, MMX_*, *_GPR. */
 #define INSN_FEATURES(X)          \
     X(BASE, 0, 0)                 \
+    X(NONE, 0, 0)                 \
     X(X87, feat_1_edx, 0)         \
     X(TSC, feat_1_edx, 4)         \
+    X(X87_CMOV, feat_1_edx, 15)   \
+    X(X87_SSE3, feat_1_ecx, 0)    \
+    X(P6, 0, 0)                   \
     X(MSR, feat_1_edx, 5)         \
     X(CX8, feat_1_edx, 8)         \
     X(SEP, feat_1_edx, 11)        \
@@ -64,6 +73,9 @@ enum insn_form {
     X(CLFSH, feat_1_edx, 19)      \
     X(MMX, feat_1_edx, 23)        \
     X(FXSR, feat_1_edx, 24)       \
+    X(MMXEXT, 0, 0)               \
+    X(MMX_SSE2, feat_1_edx, 26)   \
+    X(MMX_SSSE3, feat_1_ecx, 9)   \
     X(SSE, feat_1_edx, 25)        \
     X(SSE2, feat_1_edx, 26)       \
     X(SSE_GPR, feat_1_edx, 25)    \
@@ -78,13 +90,29 @@ enum insn_form {
     X(POPCNT, feat_1_ecx, 23)     \
     X(AES, feat_1_ecx, 25)        \
     X(RDRAND, feat_1_ecx, 30)     \
+    X(BMI1, feat_7_ebx, 3)        \
+    X(BMI2, feat_7_ebx, 8)        \
     X(RDSEED, feat_7_ebx, 18)     \
     X(ADX, feat_7_ebx, 19)        \
     X(CLFLUSHOPT, feat_7_ebx, 23) \
     X(CLWB, feat_7_ebx, 24)       \
+    X(MONITOR, feat_1_ecx, 3)     \
+    X(FMA, feat_1_ecx, 12)        \
+    X(XSAVE, feat_1_ecx, 26)      \
+    X(XSAVEOPT, feat_d1_eax, 0)   \
+    X(AVX, feat_1_ecx, 28)        \
+    X(F16C, feat_1_ecx, 29)       \
+    X(AVX2, feat_7_ebx, 5)        \
+    X(SMAP, feat_7_ebx, 20)       \
+    X(AVX_AES, feat_1_ecx, 25)    \
+    X(AVX_PCLMUL, feat_1_ecx, 1)  \
+    X(AVX_GFNI, feat_7_ecx, 8)    \
     X(SHA, feat_7_ebx, 29)        \
     X(GFNI, feat_7_ecx, 8)        \
-    X(RDTSCP, feat_81_edx, 27)
+    X(SYSCALL, feat_81_edx, 11)   \
+    X(RDTSCP, feat_81_edx, 27)    \
+    X(ABM, feat_81_ecx, 5)        \
+    X(PREFETCHW, feat_81_ecx, 8)
 
 enum insn_feature {
 #define X(name, word, bit) FEATURE_##name,
@@ -113,13 +141,14 @@ struct insn {
     uint32_t eip;
     const struct insn_rule *rule;
     uint16_t mnemonic;
+    uint8_t feature; /* enum insn_feature: the row's, or a later one */
     uint8_t len;
     uint8_t bytes[15];
     struct enc enc; /* for IDENT; reg still a guest number */
     bool has_modrm, modrm_is_reg;
     uint8_t rm;         /* register operand, guest number */
     uint8_t opcode_reg; /* guest register in the opcode byte's low bits */
-    uint8_t reg_kind, rm_kind, opcode_reg_kind;
+    uint8_t reg_kind, rm_kind, opcode_reg_kind, vex_v_kind;
     bool has_mem, mem_read, mem_write, mem_agen;
     bool fpu_waits; /* raises a pending x87 exception before all else */
     struct guest_mem mem;

@@ -22,16 +22,27 @@ static struct enc ident_enc(const struct insn *insn)
 
     if (insn->reg_kind == KIND_GPR)
         enc.reg = host_gpr(enc.reg);
+    if (insn->vex_v_kind == KIND_GPR)
+        enc.vex_v = host_gpr(enc.vex_v);
     if (enc.map == 0 && enc.opcode == 0x82)
         enc.opcode = 0x80; /* the alias that 64-bit mode dropped */
     return enc;
 }
 
-/* SDM 2A 2.4.1: 16-byte operands are aligned but for a few instructions. */
+/* SDM 2A 2.4.1: 16-byte operands are aligned but for a few instructions; those
+ * of VEX-encoded ones are not, but for a few. */
 static bool needs_alignment(const struct insn *insn)
 {
-    if (insn->mem_len != 16)
+    if (insn->mem_len != 16 && insn->mem_len != 32)
         return false;
+    if (insn->enc.vex)
+        return insn->mnemonic == ZYDIS_MNEMONIC_VMOVAPS ||
+               insn->mnemonic == ZYDIS_MNEMONIC_VMOVAPD ||
+               insn->mnemonic == ZYDIS_MNEMONIC_VMOVDQA ||
+               insn->mnemonic == ZYDIS_MNEMONIC_VMOVNTDQA ||
+               insn->mnemonic == ZYDIS_MNEMONIC_VMOVNTDQ ||
+               insn->mnemonic == ZYDIS_MNEMONIC_VMOVNTPS ||
+               insn->mnemonic == ZYDIS_MNEMONIC_VMOVNTPD;
     switch (insn->mnemonic) {
     case ZYDIS_MNEMONIC_MOVUPS:
     case ZYDIS_MNEMONIC_MOVUPD:
@@ -119,14 +130,8 @@ static void emit_ident(struct context *c, const struct insn *insn)
     } else if (!insn->has_modrm) {
         struct enc enc = insn->enc;
 
-        if (enc.opsize)
-            emit_byte(&c->e, 0x66);
-        if (enc.rep)
-            emit_byte(&c->e, enc.rep);
-        if (enc.map)
-            emit_byte(&c->e, 0x0f);
-        emit_byte(&c->e, enc.opcode);
-        emit_bytes(&c->e, enc.imm, enc.imm_len);
+        enc.lock = 0;
+        emit_bare(&c->e, &enc);
     } else if (insn->modrm_is_reg) {
         ident_register(c, insn);
     } else if (insn->mem_agen) {
@@ -265,6 +270,37 @@ static void emit_maskmov(struct context *c, const struct insn *insn)
     access_end(c, true);
 }
 
+/* Where elements that the mask leaves out could fault, C does it. */
+static void emit_vmaskmov(struct context *c, const struct insn *insn)
+{
+    bool plain = !c->checked && !c->segmented && !insn->mem.addr16 &&
+                 insn->mem.seg != SEG_FS && insn->mem.seg != SEG_GS &&
+                 insn->mem.seg != SEG_CS;
+    bool pd = insn->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPD ||
+              insn->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVQ;
+
+    if (plain) {
+        emit_ident(c, insn);
+        return;
+    }
+    access_offset(c, &insn->mem, HOST_ADD);
+    emit_call_id(c, insn, CALLOUT_ID_vmaskmov,
+                 ARG_MAKE(insn->enc.reg, pd ? 8 : 4,
+                          insn->mem.seg | insn->enc.vex_v << 3 |
+                              (insn->enc.vex_l ? VECTOR_ARG_256 : 0)) |
+                     (insn->mem_write ? VMASKMOV_ARG_STORE : 0));
+}
+
+/* VEX is not there in real mode and V86, vectors only once CR4.OSXSAVE and
+ * XCR0 enable them. The engine throws all code away when that changes. */
+static bool vex_refused(const struct context *c, const struct insn *insn)
+{
+    return insn->enc.vex &&
+           ((c->mode & (TU_REAL | TU_V86)) ||
+            (insn->feature != FEATURE_BMI1 && insn->feature != FEATURE_BMI2 &&
+             !c->t->v->avx_enabled));
+}
+
 /* bt family: with a register offset the operand reaches beyond the access that
  * a checked form could have looked up, so C does that. */
 static void emit_bittest(struct context *c, const struct insn *insn)
@@ -349,6 +385,9 @@ static void emit_class(struct context *c, const struct insn *insn)
     case CLASS_XLAT:
         emit_xlat(c, insn);
         return;
+    case CLASS_VMASKMOV:
+        emit_vmaskmov(c, insn);
+        return;
     case CLASS_MASKMOV:
         emit_maskmov(c, insn);
         return;
@@ -371,7 +410,11 @@ static void emit_class(struct context *c, const struct insn *insn)
 
 void emit_insn(struct context *c, const struct insn *insn)
 {
-    if (c->mode & TU_NO_FPU)
+    if (vex_refused(c, insn)) {
+        emit_raise(c, insn, VEC_UD);
+        return;
+    }
+    if ((c->mode & TU_NO_FPU) && insn->rule->class != CLASS_UNDEF)
         emit_fpu_check(c, insn);
     emit_class(c, insn);
     CHECK(!c->open, "access left open");

@@ -32,11 +32,37 @@
     X(fxrstor)                  \
     X(fnsave)                   \
     X(fnstenv)                  \
+    X(xsave)                    \
+    X(xrstor)                   \
+    X(xgetbv)                   \
+    X(xsetbv)                   \
+    X(gather)                   \
+    X(vmaskmov)                 \
     X(host_fault)               \
     X(branch_check)             \
     X(bit_test)
 
-enum fpu_use { FPU_USE_X87, FPU_USE_WAIT, FPU_USE_MMX, FPU_USE_SSE };
+enum fpu_use {
+    FPU_USE_X87,
+    FPU_USE_WAIT,
+    FPU_USE_MMX,
+    FPU_USE_SSE,
+    FPU_USE_AVX
+};
+
+/* gather, vmaskmov: arg = ARG_MAKE(data register, element size, segment |
+ * mask register << 3 | VECTOR_ARG_256), lin = offset of base and displacement.
+ * gather also: index register, scale, indices of 64 bits. */
+#define VECTOR_ARG_SEG(second)  ((second)&7)
+#define VECTOR_ARG_MASK(second) ((second) >> 3 & 7)
+#define VECTOR_ARG_256          0x40u
+#define VMASKMOV_ARG_STORE      0x1000000u
+#define GATHER_ARG(index, scale, wide)                   \
+    ((uint32_t)(index) << 24 | (uint32_t)(scale) << 27 | \
+     (wide ? GATHER_ARG_WIDE : 0))
+#define GATHER_ARG_INDEX(arg) ((arg) >> 24 & 7)
+#define GATHER_ARG_SCALE(arg) ((arg) >> 27 & 3)
+#define GATHER_ARG_WIDE       0x20000000u
 
 enum callout_id {
 #define X(name) CALLOUT_ID_##name,
@@ -58,8 +84,8 @@ enum tc_exit {
     TC_EXIT_STEP,     /* TU_STEP mode: one instruction is done, eip is next */
 };
 #define EXIT_INFO_SITE 1
-/* Beside MEM_* in slow_access's arg: #GP if not aligned to 16 bytes, which
- * comes before any page fault. */
+/* Beside MEM_* in slow_access's arg: #GP if not aligned to its length (16 or 32
+ * bytes), which comes before any page fault. */
 #define SLOW_ALIGNED 0x10u
 /* In its arg: scratch[SCRATCH_SITE] is set (translator.h). */
 #define SLOW_SITE         0x1000000u

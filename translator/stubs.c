@@ -96,6 +96,35 @@ static void emit_c_call(struct emit *e)
     BYTES(e, 0x48, 0x89, 0xdc); /* mov rsp, rbx */
 }
 
+/* Upper halves of ymm0-7 to or from the state, if the guest has them: opcode
+ * 19 vextractf128, 18 vinsertf128. Uses the flags. */
+static void emit_upper_halves(struct emit *e, uint8_t opcode)
+{
+    const struct mem_ref used = STATE(ymm_used);
+    uint8_t *skip;
+
+    emit_mem(e, &(struct enc){.opcode = 0x83, .reg = 7, .imm_len = 1}, &used);
+    skip = emit_jcc_open(e, 4);
+    for (uint8_t i = 0; i < 8; i++) {
+        struct mem_ref half = STATE(ymm_high);
+        struct enc enc = {.vex = true,
+                          .vex_l = true,
+                          .vex_pp = 1,
+                          .map = 3,
+                          .opcode = opcode,
+                          .reg = i,
+                          .vex_v = opcode == 0x18 ? i : 0,
+                          .imm_len = 1,
+                          .imm = {1}};
+
+        half.disp += 16 * i;
+        emit_mem(e, &enc, &half);
+    }
+    if (opcode == 0x19)
+        BYTES(e, 0xc5, 0xf8, 0x77); /* vzeroupper: C's SSE runs freely */
+    emit_close32(e, skip);
+}
+
 /* Leaves to the run loop; ebx = enum tc_exit, state spilled. */
 static void emit_leave(struct emit *e)
 {
@@ -104,6 +133,7 @@ static void emit_leave(struct emit *e)
     emit_mem(e,
              &(struct enc){.map = 1, .opcode = 0xae, .reg = 0, .rex_w = true},
              &fpu); /* fxsave64 */
+    emit_upper_halves(e, 0x19);
     emit_mem(e, &(struct enc){.opcode = 0xc6, .imm_len = 1},
              &loaded);                /* mov byte, 0 */
     BYTES(e, 0x68, 0x80, 0x1f, 0, 0); /* push 0x1f80 */
@@ -126,6 +156,7 @@ static void emit_enter(struct emit *e)
     emit_mem(e,
              &(struct enc){.map = 1, .opcode = 0xae, .reg = 1, .rex_w = true},
              &fpu); /* fxrstor64 */
+    emit_upper_halves(e, 0x18);
     emit_mem(e, &(struct enc){.opcode = 0xc6, .imm_len = 1, .imm = {1}},
              &loaded);
     emit_mov_ri32(e, HOST_C12, 12);

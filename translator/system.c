@@ -111,6 +111,33 @@ static uint32_t far_pointer_arg(struct context *c, const struct insn *insn)
                     segs[insn->rule->form - FORM_FAR_DS]);
 }
 
+/* The sum of base and displacement only: the callout adds the indices. */
+static uint32_t gather_arg(struct context *c, const struct insn *insn)
+{
+    struct guest_mem base = insn->mem;
+    unsigned op = insn->enc.opcode; /* 90 to 93; bit 0: indices of 64 bits */
+
+    base.index = NO_REG;
+    access_offset(c, &base, HOST_ADD);
+    return ARG_MAKE(insn->enc.reg, insn->enc.rex_w ? 8 : 4,
+                    insn->mem.seg | insn->enc.vex_v << 3 |
+                        (insn->enc.vex_l ? VECTOR_ARG_256 : 0)) |
+           GATHER_ARG(insn->mem.index, insn->mem.scale, op & 1);
+}
+
+/* monitor: the line at ds:eax, or another segment */
+static uint32_t monitor_arg(struct context *c, const struct insn *insn)
+{
+    const struct guest_mem line = {.base = GPR_EAX,
+                                   .index = NO_REG,
+                                   .seg = (uint8_t)insn_segment(insn, SEG_DS),
+                                   .addr16 = insn->addrsize == 2};
+
+    access_linear(c, &line, 1, MEM_READ);
+    emit_mov_rr32(&c->e, HOST_ADD, HOST_ADDR);
+    return 0;
+}
+
 /* Those that ring 3 may not execute: their operand does not matter there. */
 static bool refused_to_user(const struct context *c, enum callout_id id)
 {
@@ -159,8 +186,14 @@ static uint32_t callout_arg(struct context *c, const struct insn *insn)
         return port_arg(insn);
     case FORM_FX:
         linear_to_r9(c, insn, 512,
-                     id == CALLOUT_ID_fxsave ? MEM_WRITE : MEM_READ);
+                     id == CALLOUT_ID_fxsave || id == CALLOUT_ID_xsave
+                         ? MEM_WRITE
+                         : MEM_READ);
         return 0;
+    case FORM_VSIB:
+        return gather_arg(c, insn);
+    case FORM_MONITOR:
+        return monitor_arg(c, insn);
     case FORM_FPU_ENV:
         linear_to_r9(c, insn, insn->mem_len, MEM_WRITE);
         return ARG_MAKE(0, insn->opsize, 0);
@@ -228,8 +261,10 @@ void emit_fpu_check(struct context *c, const struct insn *insn)
 {
     enum fpu_use use;
 
-    switch (insn->rule->feature) {
+    switch (insn->feature) {
     case FEATURE_X87:
+    case FEATURE_X87_CMOV:
+    case FEATURE_X87_SSE3:
         use =
             insn->mnemonic == ZYDIS_MNEMONIC_FWAIT ? FPU_USE_WAIT : FPU_USE_X87;
         break;
@@ -237,7 +272,19 @@ void emit_fpu_check(struct context *c, const struct insn *insn)
         use = FPU_USE_X87;
         break;
     case FEATURE_MMX:
+    case FEATURE_MMXEXT:
+    case FEATURE_MMX_SSE2:
+    case FEATURE_MMX_SSSE3:
         use = FPU_USE_MMX;
+        break;
+    case FEATURE_AVX:
+    case FEATURE_AVX2:
+    case FEATURE_FMA:
+    case FEATURE_F16C:
+    case FEATURE_AVX_AES:
+    case FEATURE_AVX_PCLMUL:
+    case FEATURE_AVX_GFNI:
+        use = FPU_USE_AVX;
         break;
     case FEATURE_SSE:
     case FEATURE_SSE2:

@@ -34,22 +34,23 @@
 #define CALLOUT_LIST(X)                                                        \
     /* flags and interrupts */                                                 \
     X(cli)                                                                     \
-    X(sti) X(pushf) X(popf) X(hlt) X(iret)                                     \
+    X(sti)                                                                     \
+    X(pushf) X(popf) X(hlt) X(iret)                                            \
         X(clts) /* software interrupts; int_n: ARG_SECOND = vector */          \
         X(int_n) X(int3) X(int1)                                               \
             X(into) /* far control transfer. far_jmp/far_call: lin = offset,   \
-                     * arg bits 0-15 selector, bits 24-27 operand size; *_mem:                                     \
-                     * lin = address of the pointer. far_ret: arg bits 0-15 =                                                      \
+                     * arg bits 0-15 selector, bits 24-27 operand size; *_mem: \
+                     * lin = address of the pointer. far_ret: arg bits 0-15 =  \
                      * bytes to pop, bits 24-27 operand size. */               \
         X(far_jmp) X(far_call) X(far_jmp_mem) X(far_call_mem) X(far_ret)       \
-            X(sysenter)                                                        \
+            X(sysenter) X(syscall) X(sysret)                                   \
                 X(sysexit) /* segment registers: ARG_SECOND = enum seg.        \
-                            * load_seg: reg/mem operand; load_far (lds..): lin                                                         \
+                            * load_seg: reg/mem operand; load_far (lds..): lin \
                             * = pointer, ARG_REG = register, size operand */   \
         X(load_seg) X(push_seg) X(pop_seg)                                     \
             X(load_far) /* system tables */ /* lgdt..sidt: lin, ARG_SIZE. lar, \
                                              * lsl: source reg/mem, ARG_SECOND \
-                                             * = destination, ARG_SIZE its                                                     \
+                                             * = destination, ARG_SIZE its     \
                                              * size; arpl: reg/mem, ARG_SECOND \
                                              * = source | segment << 3 */      \
         X(lgdt) X(lidt) X(sgdt) X(sidt) X(lldt) X(ltr) X(sldt) X(str) X(lar)   \
@@ -57,15 +58,16 @@
                 X(lmsw) /* control and debug registers: ARG_REG = GPR,         \
                            ARG_SECOND = CR/DR */                               \
         X(mov_from_cr) X(mov_to_cr) X(mov_from_dr) X(mov_to_dr) X(invlpg)      \
-            X(invd) X(wbinvd) X(cpuid) X(rdtsc) X(rdtscp) X(rdmsr) X(wrmsr)    \
-                X(rdpmc) X(rsm) /* port I/O: ARG_SIZE; ARG_SECOND = imm8 port, \
-                                   or bit 24 set: DX */                        \
+            X(monitor) X(mwait) X(stac) X(clac) X(invd) X(wbinvd) X(cpuid)     \
+                X(rdtsc) X(rdtscp) X(rdmsr) X(wrmsr) X(rdpmc)                  \
+                    X(rsm) /* port I/O: ARG_SIZE; ARG_SECOND = imm8 port,      \
+                              or bit 24 set: DX */                             \
         X(in) X(out) /* string instructions (ins/outs check the I/O permission \
                         first) */                                              \
         X(movs) X(cmps) X(stos) X(lods) X(scas) X(ins)                         \
             X(outs) /* what 64-bit mode dropped. aam, aad: ARG_SECOND = imm8.  \
-                     * bound: lin = the two bounds, ARG_REG = index register.                                         \
-                     * enter: lin = bytes to allocate, ARG_SECOND = nesting                                                          \
+                     * bound: lin = the two bounds, ARG_REG = index register.  \
+                     * enter: lin = bytes to allocate, ARG_SECOND = nesting    \
                      * level. pusha, popa, enter, leave: ARG_SIZE. */          \
         X(aaa) X(aas) X(aam) X(aad) X(daa) X(das) X(salc) X(bound) X(pusha)    \
             X(popa) X(enter) X(leave) /* raise the exception in ARG_SECOND     \

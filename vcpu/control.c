@@ -13,7 +13,7 @@
 /* what of CR0 decides about paging, and (with PE) about the TU mode */
 #define CR0_PAGING     (CR0_PE | CR0_WP | CR0_PG)
 #define CR0_FPU        (CR0_EM | CR0_TS)
-#define CR4_PAGING     (CR4_PSE | CR4_PAE | CR4_PGE)
+#define CR4_PAGING     (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
 #define PDPTE_RESERVED 0x1e6u /* bits 1, 2, 5-8 (SDM 3A table 4-8) */
 
 #define DR6_FIXED 0xffff0ff0u
@@ -143,7 +143,23 @@ static uint32_t cr4_allowed(const struct cpu_model *m)
         mask |= CR4_OSXMMEXCPT;
     if (m->feat_7_ecx & CPUID_7C_UMIP)
         mask |= CR4_UMIP;
+    if (m->feat_1_ecx & CPUID_1C_XSAVE)
+        mask |= CR4_OSXSAVE;
+    if (m->feat_7_ebx & CPUID_7B_SMEP)
+        mask |= CR4_SMEP;
+    if (m->feat_7_ebx & CPUID_7B_SMAP)
+        mask |= CR4_SMAP;
     return mask;
+}
+
+void vcpu_avx_changed(struct vcpu *v)
+{
+    const uint32_t both = XCR0_SSE | XCR0_AVX;
+    bool enabled = (v->cr4 & CR4_OSXSAVE) && (v->xcr0 & both) == both;
+
+    if (enabled != v->avx_enabled)
+        v->mode_dirty = true;
+    v->avx_enabled = enabled;
 }
 
 static bool cr4_load(struct vcpu *v, uint32_t value)
@@ -156,6 +172,7 @@ static bool cr4_load(struct vcpu *v, uint32_t value)
         !pdptes_load(v, v->cr3))
         return false;
     v->cr4 = value;
+    vcpu_avx_changed(v);
     if (changed & CR4_PAGING)
         v->world->mmu_mode_changed(v);
     if (changed)
@@ -278,6 +295,30 @@ enum callout_result callout_mov_to_dr(struct vcpu *v, uint32_t arg,
     v->dr[7] = (value & 0xffff23ffu) | DR7_FIXED;
     v->mode_dirty = true;
     return dispatch_next(v);
+}
+
+/* --- monitor, mwait: privileged by #UD, unlike others -------------------- */
+enum callout_result callout_monitor(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    (void)arg;
+    if (v->cpl != 0)
+        return vcpu_raise(v, VEC_UD);
+    if (v->gpr[GPR_ECX] != 0)
+        return raise_gp0(v);
+    if (!v->world->mem_probe(v, lin, 1, MEM_READ))
+        return vcpu_deliver_fault(v);
+    return CALLOUT_NEXT;
+}
+
+/* Nothing but this CPU writes memory, so that an interrupt is what ends the
+ * wait; without IF it ends at once, as it may at any time. */
+enum callout_result callout_mwait(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    if (v->cpl != 0)
+        return vcpu_raise(v, VEC_UD);
+    if (v->gpr[GPR_ECX] != 0)
+        return raise_gp0(v);
+    return v->eflags_if ? callout_hlt(v, arg, lin) : CALLOUT_NEXT;
 }
 
 /* --- TLB and caches ------------------------------------------------------ */

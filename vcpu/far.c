@@ -296,3 +296,59 @@ enum callout_result callout_sysexit(struct vcpu *v, uint32_t arg, uint32_t lin)
     v->eip = v->gpr[GPR_EDX];
     return CALLOUT_DISPATCH;
 }
+
+/* --- syscall, sysret (AMD APM 3): legacy mode ---------------------------- */
+static bool syscall_exists(const struct vcpu *v)
+{
+    return (v->efer & EFER_SCE) && in_protected(v);
+}
+
+enum callout_result callout_syscall(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    uint32_t cs = (uint32_t)(v->star >> 32) & 0xfffc;
+    struct segment code = flat_segment(cs, 11, 0);
+    struct segment stack = flat_segment(cs + 8, 3, 0);
+
+    (void)arg;
+    (void)lin;
+    if (!syscall_exists(v))
+        return vcpu_raise(v, VEC_UD);
+    if (cpl_may_switch(v)) {
+        v->eflags_if = 0;
+        v->eflags_sys &= ~EFL_RF;
+        cpl_switch(v, 0, &code, &stack);
+    } else {
+        eflags_write(v, 0, EFL_VM | EFL_IF | EFL_RF);
+        segment_set(v, SEG_CS, code);
+        segment_set(v, SEG_SS, stack);
+        cpl_set(v, 0);
+    }
+    v->gpr[GPR_ECX] = v->next_eip;
+    v->eip = (uint32_t)v->star;
+    return CALLOUT_DISPATCH;
+}
+
+enum callout_result callout_sysret(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    uint32_t cs = (uint32_t)(v->star >> 48);
+    struct segment code = flat_segment(cs | 3, 11, 3);
+    struct segment stack = flat_segment((cs + 8) | 3, 3, 3);
+
+    (void)arg;
+    (void)lin;
+    if (!syscall_exists(v))
+        return vcpu_raise(v, VEC_UD);
+    if (v->cpl != 0)
+        return raise_gp0(v);
+    v->eflags_if = EFL_IF;
+    if (cpl_may_switch(v)) {
+        cpl_switch(v, 3, &code, &stack);
+    } else {
+        segment_set(v, SEG_CS, code);
+        segment_set(v, SEG_SS, stack);
+        cpl_set(v, 3);
+    }
+    v->eip = v->gpr[GPR_ECX];
+    interrupts_recheck(v);
+    return CALLOUT_DISPATCH;
+}

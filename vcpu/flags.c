@@ -99,6 +99,28 @@ enum callout_result callout_popf(struct vcpu *v, uint32_t arg, uint32_t lin)
                : CALLOUT_NEXT;
 }
 
+static enum callout_result ac_write(struct vcpu *v, uint32_t ac)
+{
+    if (v->cpl != 0 || !(v->cr0 & CR0_PE))
+        return vcpu_raise(v, VEC_UD);
+    eflags_write(v, ac, EFL_AC);
+    return v->mode_dirty ? dispatch_next(v) : CALLOUT_NEXT;
+}
+
+enum callout_result callout_stac(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    (void)arg;
+    (void)lin;
+    return ac_write(v, EFL_AC);
+}
+
+enum callout_result callout_clac(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    (void)arg;
+    (void)lin;
+    return ac_write(v, 0);
+}
+
 enum callout_result callout_hlt(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     (void)arg;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPU models: parsing -cpu, and CPUID (SDM 2A CPUID).
+ * CPU models: parsing -cpu. What CPUID makes of them is cpuid.c's.
  *
  * Why `max` is a GenuineIntel 6/28 (the in-order Atom line): what a guest
  * reads out of vendor, family and model is which errata and which speculative
@@ -17,8 +17,7 @@
  * below what distribution kernels accept. AMD's families want a dozen MSRs.
  *
  * Feature bits are truthful: those of instructions that run re-encoded on the
- * host are masked by the host's own CPUID. Nothing VEX-encoded exists here
- * (no XSAVE, no AVX, no BMI).
+ * host are masked by the host's own CPUID, and what a model lacks is #UD.
  */
 #include "vcpu/model.h"
 
@@ -27,14 +26,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vcpu/bytes.h"
-#include "vcpu/host_tsc.h"
-
-enum word { W_1D, W_1C, W_7B, W_7C, W_7D, W_81D, W_81C, WORDS };
+enum word { W_1D, W_1C, W_7B, W_7C, W_7D, W_D1, W_81D, W_81C, WORDS };
 
 enum origin {
     OWN,  /* the virtual CPU does it on any host */
     HOST, /* executes on the host: only if the host has it */
+    VEX,  /* so does this, and the host's kernel must have enabled AVX */
     NONE, /* known by name, not available */
 };
 
@@ -72,10 +69,10 @@ static const struct feature features[] = {
     {"pni", W_1C, 0, HOST},
     {"sse3", W_1C, 0, HOST},
     {"pclmulqdq", W_1C, 1, HOST},
-    {"monitor", W_1C, 3, NONE},
+    {"monitor", W_1C, 3, OWN},
     {"vmx", W_1C, 5, NONE},
     {"ssse3", W_1C, 9, HOST},
-    {"fma", W_1C, 12, NONE},
+    {"fma", W_1C, 12, VEX},
     {"cx16", W_1C, 13, NONE},
     {"pcid", W_1C, 17, NONE},
     {"sse4.1", W_1C, 19, HOST},
@@ -85,23 +82,23 @@ static const struct feature features[] = {
     {"popcnt", W_1C, 23, HOST},
     {"tsc-deadline", W_1C, 24, NONE},
     {"aes", W_1C, 25, HOST},
-    {"xsave", W_1C, 26, NONE},
-    {"avx", W_1C, 28, NONE},
-    {"f16c", W_1C, 29, NONE},
+    {"xsave", W_1C, 26, OWN},
+    {"avx", W_1C, 28, VEX},
+    {"f16c", W_1C, 29, VEX},
     {"rdrand", W_1C, 30, HOST},
     {"hypervisor", W_1C, 31, OWN},
     {"fsgsbase", W_7B, 0, NONE},
     {"tsc-adjust", W_7B, 1, OWN},
-    {"bmi1", W_7B, 3, NONE},
-    {"avx2", W_7B, 5, NONE},
-    {"smep", W_7B, 7, NONE},
-    {"bmi2", W_7B, 8, NONE},
+    {"bmi1", W_7B, 3, HOST},
+    {"avx2", W_7B, 5, VEX},
+    {"smep", W_7B, 7, OWN},
+    {"bmi2", W_7B, 8, HOST},
     {"erms", W_7B, 9, OWN},
     {"invpcid", W_7B, 10, NONE},
     {"zero-fcs-fds", W_7B, 13, OWN},
     {"rdseed", W_7B, 18, HOST},
     {"adx", W_7B, 19, HOST},
-    {"smap", W_7B, 20, NONE},
+    {"smap", W_7B, 20, OWN},
     {"clflushopt", W_7B, 23, HOST},
     {"clwb", W_7B, 24, HOST},
     {"sha-ni", W_7B, 29, HOST},
@@ -110,8 +107,10 @@ static const struct feature features[] = {
     {"fsrm", W_7D, 4, OWN},
     {"spec-ctrl", W_7D, 26, NONE},
     {"arch-capabilities", W_7D, 29, OWN},
-    {"syscall", W_81D, 11, NONE},
+    {"xsaveopt", W_D1, 0, OWN},
+    {"syscall", W_81D, 11, OWN},
     {"nx", W_81D, 20, OWN},
+    {"mmxext", W_81D, 22, OWN},
     {"pdpe1gb", W_81D, 26, NONE},
     {"rdtscp", W_81D, 27, OWN},
     {"lm", W_81D, 29, NONE},
@@ -123,37 +122,57 @@ static const struct feature features[] = {
 };
 
 #define ATOM_INORDER 0x000106cau
+/* what costs time (smap) or is of no use is there if asked for */
+#define FEATURES_MAX "* -erms -fsrm -umip -smep -smap -monitor -syscall -mmxext"
 #define F486         "fpu vme pse "
-#define F586         F486 "de tsc msr cx8 apic "
-#define F686         F586 "mce mca pae sep mtrr pge cmov pat pse36 "
-#define FSSE2        F686 "mmx fxsr sse sse2 clflush nx hypervisor "
+#define F586         F486 "de tsc msr mce cx8 apic mmx "
+#define F686         F586 "mca pae sep mtrr pge cmov pat pse36 fxsr "
+#define FSSE2        F686 "sse sse2 clflush nx hypervisor "
 
 /* "*": every feature that is to be had, but the ones after a minus. */
 static const struct preset {
     const char *name, *help, *features;
     uint32_t signature, max_basic;
+    const char *vendor; /* Intel if NULL */
 } presets[] = {
     {"max", "everything this program and the host can do (default)",
-     "* -erms -fsrm -umip", ATOM_INORDER, 0x16},
-    {"host", "the same as max", "* -erms -fsrm -umip", ATOM_INORDER, 0x16},
-    {"base", "a bare 486 with CPUID", "fpu", 0x480, 1},
-    {"486", "Intel 486 DX4", F486, 0x480, 1},
-    {"pentium", "Intel Pentium", F586, 0x543, 1},
-    {"pentium2", "Intel Pentium II", F686 "mmx fxsr", 0x652, 2},
-    {"pentium3", "Intel Pentium III", F686 "mmx fxsr sse", 0x673, 2},
-    {"pentium4", "Intel Pentium 4", F686 "mmx fxsr sse sse2 clflush", 0xf29, 2},
+     FEATURES_MAX, ATOM_INORDER, 0x16, NULL},
+    {"host", "the same as max", FEATURES_MAX, ATOM_INORDER, 0x16, NULL},
+    {"base", "a bare 486 with CPUID", "fpu", 0x480, 1, NULL},
+    {"486", "Intel 486 DX4", F486, 0x480, 1, NULL},
+    {"pentium", "Intel Pentium with MMX", F586, 0x543, 1, NULL},
+    {"pentium2", "Intel Pentium II", F686, 0x652, 2, NULL},
+    {"pentium3", "Intel Pentium III", F686 "sse", 0x673, 2, NULL},
+    {"pentium4", "Intel Pentium 4", F686 "sse sse2 clflush 3dnowprefetch",
+     0xf29, 2, NULL},
+    {"athlon", "AMD Athlon XP with SSE2, without 3DNow!",
+     F686 "sse sse2 syscall mmxext 3dnowprefetch", 0x623, 1, "AuthenticAMD"},
     {"qemu32", "SSE3 class, as QEMU's model of that name", FSSE2 "pni",
-     ATOM_INORDER, 7},
+     ATOM_INORDER, 7, NULL},
     {"kvm32", "SSE3 class, as QEMU's model of that name", FSSE2 "pni",
-     ATOM_INORDER, 7},
-    {"n270", "Intel Atom N270", FSSE2 "pni ssse3 movbe", ATOM_INORDER, 10},
+     ATOM_INORDER, 7, NULL},
+    {"n270", "Intel Atom N270", FSSE2 "pni ssse3 movbe", ATOM_INORDER, 10,
+     NULL},
+};
+
+/* What cannot be without something else, in an order that goes down. */
+static const struct {
+    const char *name, *needs;
+} dependencies[] = {
+    {"sse", "fxsr"},       {"sse2", "sse"},     {"pni", "sse2"},
+    {"ssse3", "pni"},      {"sse4.1", "ssse3"}, {"sse4.2", "sse4.1"},
+    {"aes", "sse2"},       {"sha-ni", "sse2"},  {"pclmulqdq", "sse2"},
+    {"xsaveopt", "xsave"}, {"avx", "xsave"},    {"avx", "sse4.2"},
+    {"avx2", "avx"},       {"fma", "avx"},      {"f16c", "avx"},
+    {"gfni", "sse2"},      {"mmxext", "mmx"},   {"nx", "pae"},
+    {"tsc-adjust", "tsc"}, {"rdtscp", "tsc"},   {"pse36", "pse"},
 };
 
 static uint32_t *model_word(struct cpu_model *m, unsigned word)
 {
     uint32_t *const words[WORDS] = {
-        &m->feat_1_edx, &m->feat_1_ecx,  &m->feat_7_ebx, &m->feat_7_ecx,
-        &m->feat_7_edx, &m->feat_81_edx, &m->feat_81_ecx};
+        &m->feat_1_edx, &m->feat_1_ecx,  &m->feat_7_ebx,  &m->feat_7_ecx,
+        &m->feat_7_edx, &m->feat_d1_eax, &m->feat_81_edx, &m->feat_81_ecx};
 
     return words[word];
 }
@@ -178,12 +197,25 @@ static void host_words(uint32_t *words)
     }
 }
 
+/* Do the host's CPU and kernel let us use AVX (SDM 1 14.3)? */
+static bool host_has_avx(void)
+{
+    unsigned a, b, c, d, low, high;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & CPUID_1C_OSXSAVE))
+        return false;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (c & CPUID_1C_AVX) && (low & 6) == 6;
+}
+
 static bool feature_available(const struct feature *f)
 {
     uint32_t words[WORDS];
 
-    if (f->origin != HOST)
+    if (f->origin != HOST && f->origin != VEX)
         return f->origin == OWN;
+    if (f->origin == VEX && !host_has_avx())
+        return false;
     host_words(words);
     return (words[f->word] >> f->bit) & 1;
 }
@@ -348,7 +380,7 @@ static bool option_apply(struct cpu_model *m, char *text, char *why,
         return refuse(why, size, "feature", text, false);
     if (on && !feature_available(f)) {
         snprintf(why, size, "CPU feature '%s' is not available%s", text,
-                 f->origin == HOST ? " on this host" : "");
+                 f->origin == NONE ? "" : " on this host");
         return false;
     }
     feature_put(m, f, on);
@@ -361,6 +393,66 @@ static const struct preset *preset_find(const char *name)
         if (strcmp(presets[i].name, name) == 0)
             return &presets[i];
     return NULL;
+}
+
+static bool model_has(struct cpu_model *m, const char *name)
+{
+    const struct feature *f = feature_find(name);
+
+    return f && (*model_word(m, f->word) >> f->bit & 1);
+}
+
+/* Was the feature named after a plus? */
+static bool asked_for(const char *text, const struct feature *f)
+{
+    for (const char *at = strchr(text, ','); at; at = strchr(at + 1, ',')) {
+        char name[32];
+        size_t len = strcspn(at + 1, ",");
+
+        if (at[1] != '+' || len > sizeof(name))
+            continue;
+        memcpy(name, at + 2, len - 1);
+        name[len - 1] = '\0';
+        if (feature_find(name) == f)
+            return true;
+    }
+    return false;
+}
+
+/* What depends on a feature that is not there goes too, unless it was asked
+ * for: that is an error. */
+static bool dependencies_settle(struct cpu_model *m, const char *text,
+                                char *why, size_t size)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(dependencies); i++) {
+        const struct feature *f = feature_find(dependencies[i].name);
+        const char *needs = dependencies[i].needs;
+
+        if (!model_has(m, dependencies[i].name) || model_has(m, needs))
+            continue;
+        if (asked_for(text, f)) {
+            snprintf(why, size, "CPU feature '%s' needs '%s', which %s lacks",
+                     f->name, needs, m->name);
+            return false;
+        }
+        feature_put(m, f, false);
+    }
+    return true;
+}
+
+/* A feature is only seen if CPUID has its leaf. */
+static void levels_settle(struct cpu_model *m)
+{
+    uint32_t basic = model_has(m, "monitor") ? 5 : 0;
+
+    if (m->feat_7_ebx | m->feat_7_ecx | m->feat_7_edx)
+        basic = 7;
+    if (model_has(m, "xsave"))
+        basic = 0xd;
+    if (m->max_basic < basic)
+        m->max_basic = basic;
+    if (!m->max_extended && (m->feat_81_edx | m->feat_81_ecx))
+        m->max_extended = 0x80000008u;
 }
 
 bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
@@ -383,7 +475,8 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
         return refuse(why, why_size, "model", part, true);
     memset(model, 0, sizeof(*model));
     snprintf(model->name, sizeof(model->name), "%s", preset->name);
-    snprintf(model->vendor, sizeof(model->vendor), "GenuineIntel");
+    snprintf(model->vendor, sizeof(model->vendor), "%s",
+             preset->vendor ? preset->vendor : "GenuineIntel");
     snprintf(model->brand, sizeof(model->brand), "Ringfall virtual CPU (%s)",
              preset->name);
     model->signature = preset->signature;
@@ -393,6 +486,9 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
     while ((part = strtok_r(NULL, ",", &state)))
         if (!option_apply(model, part, why, why_size))
             return false;
+    if (!dependencies_settle(model, text, why, why_size))
+        return false;
+    levels_settle(model);
     return true;
 }
 
@@ -431,153 +527,4 @@ void cpu_model_list(void)
         if (feature_available(&features[i]))
             printf(" %s", features[i].name);
     printf("\n");
-}
-
-/* --- CPUID --------------------------------------------------------------- */
-/* Called from a callout: no libc, no vector registers below. */
-
-static struct cpuid_leaf text_leaf(const char *text, unsigned offset)
-{
-    return (struct cpuid_leaf){
-        bytes_get32(text + offset), bytes_get32(text + offset + 4),
-        bytes_get32(text + offset + 8), bytes_get32(text + offset + 12)};
-}
-
-/* Deterministic cache parameters: 32 KiB + 32 KiB L1, 1 MiB L2, all 8-way. */
-static struct cpuid_leaf cache_leaf(uint32_t subleaf)
-{
-    static const struct {
-        uint8_t type, level;
-        uint16_t sets;
-    } cache[] = {{1, 1, 64}, {2, 1, 64}, {3, 2, 2048}};
-
-    if (subleaf >= ARRAY_SIZE(cache))
-        return (struct cpuid_leaf){0, 0, 0, 0};
-    return (struct cpuid_leaf){
-        cache[subleaf].type | (uint32_t)cache[subleaf].level << 5 | 1u << 8,
-        7u << 22 | 63, cache[subleaf].sets - 1u, 0};
-}
-
-uint32_t cpu_model_bus_khz(void)
-{
-    uint32_t khz = host_tsc_khz();
-
-    return khz ? khz : 1000000;
-}
-
-/* The TSC's rate as a "crystal" times a ratio. Guests take the crystal to be
- * the clock of the local APIC's timer too, so both run at the TSC's rate; with
- * a ratio of 1 no product exceeds the 32 bits in which some compute. */
-static struct cpuid_leaf tsc_leaf(const struct cpu_model *m, uint32_t leaf)
-{
-    uint32_t khz = m->feat_1_edx & CPUID_1D_TSC ? host_tsc_khz() : 0;
-    uint32_t mhz = (khz + 500) / 1000;
-
-    if (khz == 0)
-        return (struct cpuid_leaf){0, 0, 0, 0};
-    if (leaf == 0x16)
-        return (struct cpuid_leaf){mhz, mhz, 100, 0};
-    return (struct cpuid_leaf){1, 1, khz * 1000, 0};
-}
-
-static struct cpuid_leaf basic_leaf(const struct cpu_model *m, uint32_t leaf,
-                                    uint32_t subleaf)
-{
-    struct cpuid_leaf out = {0, 0, 0, 0};
-
-    switch (leaf) {
-    case 0:
-        out.eax = m->max_basic;
-        out.ebx = bytes_get32(m->vendor);
-        out.edx = bytes_get32(m->vendor + 4);
-        out.ecx = bytes_get32(m->vendor + 8);
-        break;
-    case 1:
-        out.eax = m->signature;
-        out.ebx = m->feat_1_edx & 1u << 19 ? 64 / 8 << 8 : 0;
-        out.ecx = m->feat_1_ecx;
-        out.edx = m->feat_1_edx;
-        break;
-    case 2:
-        out.eax = 0x0000ff01; /* "see leaf 4" */
-        break;
-    case 4:
-        return cache_leaf(subleaf);
-    case 7:
-        if (subleaf == 0) {
-            out.ebx = m->feat_7_ebx;
-            out.ecx = m->feat_7_ecx;
-            out.edx = m->feat_7_edx;
-        }
-        break;
-    case 0x15:
-    case 0x16:
-        return tsc_leaf(m, leaf);
-    default:
-        break;
-    }
-    return out;
-}
-
-static struct cpuid_leaf extended_leaf(const struct cpu_model *m, uint32_t leaf)
-{
-    struct cpuid_leaf out = {0, 0, 0, 0};
-
-    switch (leaf) {
-    case 0x80000000u:
-        out.eax = m->max_extended;
-        break;
-    case 0x80000001u:
-        out.ecx = m->feat_81_ecx;
-        out.edx = m->feat_81_edx;
-        break;
-    case 0x80000002u:
-    case 0x80000003u:
-    case 0x80000004u:
-        return text_leaf(m->brand, 16 * (leaf - 0x80000002u));
-    case 0x80000006u:
-        out.ecx = 1024u << 16 | 6u << 12 | 64;
-        break;
-    case 0x80000007u:
-        if ((m->feat_1_edx & CPUID_1D_TSC) && host_tsc_invariant())
-            out.edx = 1u << 8;
-        break;
-    case 0x80000008u:
-        out.eax = 32u << 8 | CPU_MODEL_PHYS_BITS;
-        break;
-    default:
-        break;
-    }
-    return out;
-}
-
-static struct cpuid_leaf hypervisor_leaf(const struct cpu_model *m,
-                                         uint32_t leaf)
-{
-    struct cpuid_leaf out = {0, 0, 0, 0};
-    static const char signature[] = "RingfallVMM ";
-
-    if (leaf == 0x40000000u) {
-        out.eax = 0x40000010u;
-        out.ebx = bytes_get32(signature);
-        out.ecx = bytes_get32(signature + 4);
-        out.edx = bytes_get32(signature + 8);
-    } else if (leaf == 0x40000010u) {
-        /* kHz of the TSC, where others put it too */
-        out.eax = tsc_leaf(m, 0x15).ebx;
-    }
-    return out;
-}
-
-struct cpuid_leaf cpu_model_cpuid(const struct cpu_model *model, uint32_t leaf,
-                                  uint32_t subleaf)
-{
-    if (leaf >= 0x80000000u && model->max_extended &&
-        leaf <= model->max_extended)
-        return extended_leaf(model, leaf);
-    if (leaf >> 8 == 0x400000 && (model->feat_1_ecx & 1u << 31))
-        return hypervisor_leaf(model, leaf);
-    /* Beyond the end: the highest basic leaf (SDM 2A CPUID). */
-    return basic_leaf(model, leaf <= model->max_basic ? leaf : model->max_basic,
-                      subleaf);
 }

@@ -23,10 +23,17 @@ struct cpu_model {
     uint32_t feat_7_ebx;  /* CPUID.7.0:EBX */
     uint32_t feat_7_ecx;  /* CPUID.7.0:ECX */
     uint32_t feat_7_edx;  /* CPUID.7.0:EDX */
+    uint32_t feat_d1_eax; /* CPUID.D.1:EAX */
     uint32_t feat_81_edx; /* CPUID.80000001:EDX */
     uint32_t feat_81_ecx; /* CPUID.80000001:ECX */
     uint32_t max_basic, max_extended;
 };
+
+/* Family as in the signature: instructions without a CPUID bit go by it. */
+static inline unsigned cpu_model_family(const struct cpu_model *model)
+{
+    return model->signature >> 8 & 15;
+}
 
 /* IA32_ARCH_CAPABILITIES: RDCL_NO, SKIP_L1DFL_VMENTRY, MDS_NO,
  * PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO,
@@ -50,6 +57,13 @@ struct cpu_model {
 #define CPUID_1D_PAT        0x00010000u
 #define CPUID_1D_FXSR       0x01000000u
 #define CPUID_1D_SSE        0x02000000u
+#define CPUID_1C_MONITOR    0x00000008u
+#define CPUID_1C_XSAVE      0x04000000u
+#define CPUID_1C_OSXSAVE    0x08000000u
+#define CPUID_1C_AVX        0x10000000u
+#define CPUID_7B_SMEP       0x00000080u
+#define CPUID_7B_SMAP       0x00100000u
+#define CPUID_81D_SYSCALL   0x00000800u
 #define CPUID_7B_TSC_ADJUST 0x00000002u
 #define CPUID_7C_UMIP       0x00000004u
 #define CPUID_7D_ARCH_CAP   0x20000000u
@@ -61,6 +75,14 @@ struct cpu_model {
  * with a one-line reason (and a suggestion where there is one) in why. */
 bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
                      size_t why_size);
+/* Bytes of the XSAVE area for these state components (SDM 1 13.5). */
+static inline uint32_t xsave_size(uint32_t xcr0)
+{
+    return xcr0 & 4 ? 832 : 576;
+}
+/* The components that exist: XCR0's valid bits. */
+uint32_t cpu_model_xcr0(const struct cpu_model *model);
+
 /* CPUID as the guest sees it (SDM 2A CPUID). */
 struct cpuid_leaf cpu_model_cpuid(const struct cpu_model *model, uint32_t leaf,
                                   uint32_t subleaf);

@@ -36,6 +36,7 @@ enum msr {
     MSR_MTRR_DEF_TYPE = 0x2ff,
     MSR_MC_FIRST = 0x400, /* banks of CTL, STATUS, ADDR, MISC */
     MSR_EFER = 0xc0000080,
+    MSR_STAR = 0xc0000081,
     MSR_TSC_AUX = 0xc0000103,
 };
 
@@ -194,7 +195,10 @@ bool vcpu_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
         return has(m->feat_1_edx, CPUID_1D_PAT);
     case MSR_EFER:
         *value = v->efer;
-        return has(m->feat_81_edx, CPUID_81D_NX);
+        return has(m->feat_81_edx, CPUID_81D_NX | CPUID_81D_SYSCALL);
+    case MSR_STAR:
+        *value = v->star;
+        return has(m->feat_81_edx, CPUID_81D_SYSCALL);
     case MSR_TSC_AUX:
         *value = v->tsc_aux;
         return has(m->feat_81_edx, CPUID_81D_RDTSCP);
@@ -212,8 +216,13 @@ static void tsc_shift(struct vcpu *v, uint64_t delta)
 
 static bool efer_write(struct vcpu *v, uint64_t value)
 {
-    if (!has(v->model->feat_81_edx, CPUID_81D_NX) ||
-        (value & ~(uint64_t)EFER_NXE))
+    uint64_t known = 0;
+
+    if (has(v->model->feat_81_edx, CPUID_81D_NX))
+        known |= EFER_NXE;
+    if (has(v->model->feat_81_edx, CPUID_81D_SYSCALL))
+        known |= EFER_SCE;
+    if (!known || (value & ~known))
         return false;
     if (value != v->efer) {
         v->efer = value;
@@ -249,6 +258,9 @@ static bool msr_store(struct vcpu *v, uint32_t msr, uint64_t value)
             return false;
         v->tsc_aux = value;
         return true;
+    case MSR_STAR:
+        v->star = value;
+        return has(m->feat_81_edx, CPUID_81D_SYSCALL);
     case MSR_APIC_BASE:
         if (!has(m->feat_1_edx, CPUID_1D_APIC) ||
             (value & (APIC_BASE_RESERVED | ~PHYS_MASK)))
@@ -374,6 +386,10 @@ enum callout_result callout_cpuid(struct vcpu *v, uint32_t arg, uint32_t lin)
     (void)lin;
     if (v->gpr[GPR_EAX] == 1 && !(v->apic_base & APIC_BASE_ENABLE))
         leaf.edx &= ~CPUID_1D_APIC; /* SDM 3A 10.4.3 */
+    if (v->gpr[GPR_EAX] == 1 && (v->cr4 & CR4_OSXSAVE))
+        leaf.ecx |= CPUID_1C_OSXSAVE;
+    if (v->gpr[GPR_EAX] == 0xd && v->gpr[GPR_ECX] == 0 && leaf.eax)
+        leaf.ebx = xsave_size(v->xcr0);
     v->gpr[GPR_EAX] = leaf.eax;
     v->gpr[GPR_EBX] = leaf.ebx;
     v->gpr[GPR_ECX] = leaf.ecx;

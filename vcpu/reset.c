@@ -17,6 +17,8 @@
 void vcpu_fpu_reset(struct vcpu *v)
 {
     memset(v->fpu, 0, sizeof(v->fpu));
+    memset(v->ymm_high, 0, sizeof(v->ymm_high));
+    v->ymm_used = 0;
     v->fpu[0] = 0x40;                      /* FCW */
     v->fpu[4] = 0xff;                      /* FTW 5555h, abridged */
     bytes_put32(v->fpu + 24, 0x1f80);      /* MXCSR */
@@ -49,6 +51,8 @@ void vcpu_reset(struct vcpu *v)
     v->cr2 = v->cr3 = v->cr4 = 0;
     v->cpl = 0;
     v->efer = 0;
+    v->xcr0 = XCR0_X87;
+    v->avx_enabled = false;
     memset(v->pdpte, 0, sizeof(v->pdpte));
     memset(v->dr, 0, sizeof(v->dr));
     v->dr[6] = 0xffff0ff0u;

@@ -91,6 +91,14 @@ enum seg {
 #define CR4_OSFXSR     0x00000200u
 #define CR4_OSXMMEXCPT 0x00000400u
 #define CR4_UMIP       0x00000800u
+#define CR4_OSXSAVE    0x00040000u
+#define CR4_SMEP       0x00100000u
+#define CR4_SMAP       0x00200000u
+
+/* XCR0 (SDM 1 13.3) */
+#define XCR0_X87 1u
+#define XCR0_SSE 2u
+#define XCR0_AVX 4u
 
 #define EFER_SCE 0x00000001u
 #define EFER_NXE 0x00000800u
@@ -307,6 +315,10 @@ struct vcpu {
     uint8_t bounce[BOUNCE_SIZE + 64] __attribute__((aligned(64)));
     /* FXSAVE64 image of guest x87/MMX/SSE while not in host registers. */
     uint8_t fpu[512] __attribute__((aligned(64)));
+    /* Upper halves of ymm0-7 while not there either, if the guest has ever had
+     * the use of them. */
+    uint8_t ymm_high[8][16];
+    uint32_t ymm_used;
     struct segment seg[SEG_COUNT];
     /* 1: usable, limit 0xffffffff, expand-up writable data (CS: readable code)
      * in protected mode, so that an access needs no vcpu_seg_check. */
@@ -318,6 +330,8 @@ struct vcpu {
     uint32_t cpl; /* CS.RPL in protected mode, 0 in real mode, 3 in V86 */
     uint64_t efer;
     uint64_t pdpte[4];
+    uint32_t xcr0;
+    bool avx_enabled; /* CR4.OSXSAVE, and XCR0 has SSE and AVX */
     uint32_t dr[8];
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t apic_base, pat, misc_enable, star;

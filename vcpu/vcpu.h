@@ -55,6 +55,8 @@ enum callout_result vcpu_raise_error(struct vcpu *v, enum vector vector,
 #define DR6_BS      0x4000u
 #define DR7_ENABLES 0xffu
 enum callout_result vcpu_debug_trap(struct vcpu *v, uint32_t dr6);
+/* CR4.OSXSAVE or XCR0 changed. */
+void vcpu_avx_changed(struct vcpu *v);
 /* Before an instruction in TU_STEP mode: true if an armed instruction
  * breakpoint (DR0-3) matches CS:eip, with v->fault = #DB to be delivered. RF
  * lets one instruction pass and is used up. */

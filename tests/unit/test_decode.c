@@ -188,6 +188,33 @@ START_TEST(what_the_model_lacks_is_undefined)
         {"0fc7f8", offsetof(struct cpu_model, feat_7_ebx), 18},
         {"0f38c8c1", offsetof(struct cpu_model, feat_7_ebx), 29},
         {"0f01f9", offsetof(struct cpu_model, feat_81_edx), 27},
+        {"dac1", offsetof(struct cpu_model, feat_1_edx), 15},
+        {"dbf1", offsetof(struct cpu_model, feat_1_edx), 15},
+        {"df08", offsetof(struct cpu_model, feat_1_ecx), 0},
+        {"0f31", offsetof(struct cpu_model, feat_1_edx), 4},
+        {"0f32", offsetof(struct cpu_model, feat_1_edx), 5},
+        {"660ffcc1", offsetof(struct cpu_model, feat_1_edx), 26},
+        {"660f6ec1", offsetof(struct cpu_model, feat_1_edx), 26},
+        {"0fd4c1", offsetof(struct cpu_model, feat_1_edx), 26},
+        {"660fc5c100", offsetof(struct cpu_model, feat_1_edx), 26},
+        {"660f3a15c100", offsetof(struct cpu_model, feat_1_ecx), 19},
+        {"660f3800c1", offsetof(struct cpu_model, feat_1_ecx), 9},
+        {"0f0d08", offsetof(struct cpu_model, feat_81_ecx), 8},
+        {"0f05", offsetof(struct cpu_model, feat_81_edx), 11},
+        {"0f01cb", offsetof(struct cpu_model, feat_7_ebx), 20},
+        {"0f01c8", offsetof(struct cpu_model, feat_1_ecx), 3},
+        {"0f01d0", offsetof(struct cpu_model, feat_1_ecx), 26},
+        {"0fae30", offsetof(struct cpu_model, feat_d1_eax), 0},
+        {"c4e278f2c1", offsetof(struct cpu_model, feat_7_ebx), 3},
+        {"c4e27bf6c1", offsetof(struct cpu_model, feat_7_ebx), 8},
+        {"c5f858c1", offsetof(struct cpu_model, feat_1_ecx), 28},
+        {"c5f9fcc1", offsetof(struct cpu_model, feat_1_ecx), 28},
+        {"c5fdfcc1", offsetof(struct cpu_model, feat_7_ebx), 5},
+        {"c4e27918c1", offsetof(struct cpu_model, feat_7_ebx), 5},
+        {"c4e27998c1", offsetof(struct cpu_model, feat_1_ecx), 12},
+        {"c4e27913c1", offsetof(struct cpu_model, feat_1_ecx), 29},
+        {"c4e279dcc1", offsetof(struct cpu_model, feat_1_ecx), 25},
+        {"c4e279dcc1", offsetof(struct cpu_model, feat_1_ecx), 28},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
@@ -203,6 +230,106 @@ START_TEST(what_the_model_lacks_is_undefined)
             ~BIT(features[i].bit);
         insn_decode(&insn, bytes, 15, EIP, false, &model);
         ck_assert_msg(insn.rule->class == CLASS_UNDEF, "%s", features[i].hex);
+    }
+}
+END_TEST
+
+/* On MMX registers SSE brought these, or AMD before it. */
+START_TEST(mmx_extensions_have_two_bits)
+{
+    struct cpu_model model = all;
+    struct insn insn;
+    uint8_t bytes[16] = {0};
+
+    bytes_of("0fe0c1", bytes);
+    model.feat_1_edx &= ~BIT(25);
+    insn_decode(&insn, bytes, 15, EIP, false, &model);
+    ck_assert_uint_eq(insn.rule->class, CLASS_IDENT);
+    model.feat_81_edx &= ~BIT(22);
+    insn_decode(&insn, bytes, 15, EIP, false, &model);
+    ck_assert_uint_eq(insn.rule->class, CLASS_UNDEF);
+}
+END_TEST
+
+/* Where lzcnt and tzcnt are not, their prefix means nothing. */
+START_TEST(zeros_are_counted_or_bits_scanned)
+{
+    static const struct {
+        const char *hex;
+        uint16_t with, without;
+    } cases[] = {
+        {"f30fbdc1", ZYDIS_MNEMONIC_LZCNT, ZYDIS_MNEMONIC_BSR},
+        {"f30fbcc1", ZYDIS_MNEMONIC_TZCNT, ZYDIS_MNEMONIC_BSF},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct cpu_model model = all;
+        uint8_t bytes[16] = {0};
+        struct insn insn;
+
+        bytes_of(cases[i].hex, bytes);
+        insn_decode(&insn, bytes, 15, EIP, false, &model);
+        ck_assert_uint_eq(insn.mnemonic, cases[i].with);
+        ck_assert_uint_eq(insn.enc.rep, 0xf3);
+        model.feat_81_ecx &= ~BIT(5);
+        model.feat_7_ebx &= ~BIT(3);
+        insn_decode(&insn, bytes, 15, EIP, false, &model);
+        ck_assert_uint_eq(insn.mnemonic, cases[i].without);
+        ck_assert_uint_eq(insn.rule->class, CLASS_IDENT);
+        ck_assert_uint_eq(insn.enc.rep, 0);
+    }
+}
+END_TEST
+
+/* No CPUID bit, but a family: rdpmc, hint nops, prefetches. */
+START_TEST(some_came_with_the_p6)
+{
+    static const char *const hexes[] = {"0f33", "0f1fc0", "0f1800", "0f1f00"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(hexes); i++) {
+        struct cpu_model model = all;
+        uint8_t bytes[16] = {0};
+        struct insn insn;
+
+        bytes_of(hexes[i], bytes);
+        model.signature = 0x543;
+        insn_decode(&insn, bytes, 15, EIP, false, &model);
+        ck_assert_msg(insn.rule->class == CLASS_UNDEF, "%s", hexes[i]);
+        model.signature = 0x652;
+        insn_decode(&insn, bytes, 15, EIP, false, &model);
+        ck_assert_msg(insn.rule->class != CLASS_UNDEF, "%s", hexes[i]);
+    }
+}
+END_TEST
+
+/* W where a general register is, and the register number's highest bit. */
+START_TEST(vex_fields_of_64_bit_mode_are_ignored)
+{
+    static const struct {
+        const char *hex;
+        bool w;
+        uint8_t v, imm;
+    } cases[] = {
+        {"c4e2f8f2c1", false, 0, 0},      /* andn eax, eax, ecx */
+        {"c4e2a8f2c1", false, 2, 0},      /* vvvv 0101b: edx */
+        {"c4e1f96ec1", false, 0, 0},      /* vmovd xmm0, ecx */
+        {"c4e1f96e00", false, 0, 0},      /* vmovd xmm0, [eax] */
+        {"c4e2f998c1", true, 0, 0},       /* vfmadd132pd: W is precision */
+        {"c4e3794ac1f0", false, 0, 0x70}, /* vblendvps, register in imm */
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint8_t bytes[16] = {0};
+        struct insn insn;
+
+        bytes_of(cases[i].hex, bytes);
+        ck_assert_msg(insn_decode(&insn, bytes, 15, EIP, false, &all) ==
+                          DECODE_OK,
+                      "%s", cases[i].hex);
+        ck_assert_msg(insn.enc.rex_w == cases[i].w, "%s", cases[i].hex);
+        ck_assert_msg(insn.enc.vex_v == cases[i].v, "%s: %u", cases[i].hex,
+                      insn.enc.vex_v);
+        ck_assert_uint_eq(insn.enc.imm[0], cases[i].imm);
     }
 }
 END_TEST
@@ -355,6 +482,10 @@ static Suite *suite(void)
     tcase_add_test(tc, every_row_of_the_table_is_reached_by_a_decode_row);
     tcase_add_test(tc, nothing_that_decodes_is_refused);
     tcase_add_test(tc, what_the_model_lacks_is_undefined);
+    tcase_add_test(tc, mmx_extensions_have_two_bits);
+    tcase_add_test(tc, zeros_are_counted_or_bits_scanned);
+    tcase_add_test(tc, some_came_with_the_p6);
+    tcase_add_test(tc, vex_fields_of_64_bit_mode_are_ignored);
     tcase_add_loop_test(tc, memory_operands_are_taken_apart, 0,
                         ARRAY_SIZE(operand_rows));
     tcase_add_loop_test(tc, lengths_are_capstones, 0, 2);

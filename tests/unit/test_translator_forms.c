@@ -74,6 +74,7 @@ static void start(bool all_checked, bool bmi2)
     v->model = &model;
     vcpu_reset(v);
     v->cr0 |= CR0_PE;
+    v->avx_enabled = true;
     v->seg[SEG_CS].base = 0;
     v->seg[SEG_CS].limit = 0xffffffff;
     mmu = mmu_create(v, &config, &events, why, sizeof(why));
@@ -284,6 +285,7 @@ static bool try_bytes(const uint8_t *bytes, unsigned mode)
     blocks++;
     seen[insn.mnemonic] = 1;
     ident = insn.rule->class == CLASS_IDENT &&
+            !(insn.enc.vex && (mode & (TU_REAL | TU_V86))) &&
             insn.mnemonic != ZYDIS_MNEMONIC_LEA; /* may become a mov */
     if (!host_code_allowed(tu, ident ? insn.mnemonic : 0))
         return false;
@@ -349,6 +351,22 @@ static void check_all_opcodes(unsigned mode)
     }
 }
 
+/* The same for VEX: three maps, pp, W, L, vvvv 1111b and others. */
+static void check_all_vex(unsigned mode)
+{
+    for (unsigned n = 0; n < 3 * 4 * 2 * 2 * 2; n++) {
+        unsigned v = n & 1 ? 0x78 : 0x08 << (n % 3);
+        uint8_t lead[4] = {0xc4, (uint8_t)(0xe1 + n / 32),
+                           (uint8_t)((n & 2) << 6 | (n & 4) | (n >> 3 & 3) | v),
+                           0};
+
+        for (unsigned opcode = 0; opcode < 256; opcode++) {
+            lead[3] = (uint8_t)opcode;
+            check_opcode(lead, 4, mode);
+        }
+    }
+}
+
 static unsigned mnemonics_seen(void)
 {
     unsigned n = 0;
@@ -363,12 +381,13 @@ START_TEST(window_forms_cannot_leave_the_window)
     start(false, true);
     check_all_opcodes(0);
     check_all_opcodes(TU_USER);
+    check_all_vex(TU_USER);
     /* this checks something: */
     ck_assert_uint_gt(blocks, 50000);
     ck_assert_uint_gt(window_forms, 20000);
     ck_assert_uint_gt(probes, 100);
     ck_assert_uint_gt(jumps, 1000);
-    ck_assert_uint_gt(mnemonics_seen(), 350);
+    ck_assert_uint_gt(mnemonics_seen(), 700);
     ck_assert_uint_eq(checked_forms, 0);
     stop();
 }
@@ -378,6 +397,7 @@ START_TEST(checked_forms_go_through_the_soft_tlb)
 {
     start(true, true);
     check_all_opcodes(TU_USER);
+    check_all_vex(TU_USER);
     ck_assert_uint_eq(window_forms + probes, 0);
     ck_assert_uint_gt(checked_forms, 20000);
     ck_assert_uint_gt(table_forms, 20000);
@@ -399,6 +419,8 @@ START_TEST(segmented_code_forms_no_other_addresses)
     start(false, true);
     check_all_opcodes(TU_CODE16 | TU_STACK16 | TU_SEGMENTED | TU_REAL);
     check_all_opcodes(TU_CODE16 | TU_STACK16 | TU_SEGMENTED | TU_V86 | TU_USER);
+    check_all_vex(TU_CODE16 | TU_STACK16 | TU_SEGMENTED);
+    check_all_vex(TU_SEGMENTED | TU_V86 | TU_USER);
     stop();
 }
 END_TEST

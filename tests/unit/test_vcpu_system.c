@@ -91,7 +91,7 @@ START_TEST(cr4_takes_only_what_the_model_has)
     write_cr(4, CR4_PSE | CR4_PGE | CR4_OSFXSR);
     ck_assert_uint_eq(CPU->cr4, CR4_PSE | CR4_PGE | CR4_OSFXSR);
     ck_assert_int_eq(mock.mode_changes, 1);
-    write_cr(4, 1u << 18);
+    write_cr(4, 1u << 17); /* PCIDE */
     assert_handler(VEC_GP, 0, AT_CODE + 2);
     setup_flat(0);
     ck_assert(cpu_model_parse("486", &mock.model, why, sizeof(why)));
@@ -268,7 +268,9 @@ START_TEST(cpuid_of_max_is_one_that_needs_no_mitigation)
     leaf = cpuid(1, 0);
     ck_assert_uint_eq(leaf.eax >> 8 & 15, 6);
     ck_assert_uint_eq((leaf.eax >> 12 & 0xf0) | (leaf.eax >> 4 & 15), 28);
-    ck_assert_uint_eq(leaf.ecx & (1u << 28), 0); /* no AVX */
+    ck_assert_uint_eq(leaf.ecx & CPUID_1C_OSXSAVE, 0);
+    ck_assert_uint_eq(!!(leaf.ecx & CPUID_1C_AVX),
+                      __builtin_cpu_supports("avx") != 0);
     ck_assert_uint_eq(leaf.edx & 0x07008870, 0x07008870);
     ck_assert_uint_eq(leaf.ecx >> 31, 1);
     for (unsigned i = 0; i < 3; i++) {
@@ -307,13 +309,111 @@ START_TEST(cpu_options_are_applied_or_refused)
     ck_assert_str_eq(m.vendor, "AuthenticAMD");
     ck_assert(!cpu_model_parse("maxx", &m, why, 160));
     ck_assert_ptr_nonnull(strstr(why, "'max'"));
-    ck_assert(!cpu_model_parse("max,+avx", &m, why, 160));
-    ck_assert_ptr_nonnull(strstr(why, "avx"));
+    ck_assert(!cpu_model_parse("max,+avx512f", &m, why, 160));
+    ck_assert(!cpu_model_parse("max,+pcid", &m, why, 160));
+    ck_assert_ptr_nonnull(strstr(why, "not available"));
     ck_assert(cpu_model_parse("max,-avx", &m, why, 160));
+    ck_assert_uint_eq(m.feat_7_ebx & (1u << 5), 0); /* AVX2 is without AVX */
     ck_assert(!cpu_model_parse("max,+ssse", &m, why, 160));
     ck_assert_ptr_nonnull(strstr(why, "did you mean"));
     ck_assert(!cpu_model_parse("max,nx=maybe", &m, why, 160));
     ck_assert(!cpu_model_parse("max,vendor=x", &m, why, 160));
+}
+END_TEST
+
+START_TEST(a_feature_brings_its_leaf_and_goes_with_what_it_needs)
+{
+    struct cpu_model m;
+    char why[160];
+
+    ck_assert(cpu_model_parse("pentium3", &m, why, 160));
+    ck_assert_uint_eq(cpu_model_cpuid(&m, 0, 0).eax, 2);
+    ck_assert_uint_eq(cpu_model_cpuid(&m, 2, 0).eax, 0x03020101);
+    ck_assert(cpu_model_parse("pentium3,+smep", &m, why, 160));
+    ck_assert_uint_eq(cpu_model_cpuid(&m, 0, 0).eax, 7);
+    ck_assert_uint_eq(cpu_model_cpuid(&m, 7, 0).ebx, CPUID_7B_SMEP);
+    ck_assert(cpu_model_parse("pentium4,+xsave", &m, why, 160));
+    ck_assert_uint_eq(cpu_model_cpuid(&m, 0, 0).eax, 13);
+    ck_assert_uint_eq(cpu_model_cpuid(&m, 13, 0).eax, 3);
+    ck_assert_uint_eq(cpu_model_cpuid(&m, 13, 0).ecx, 576);
+    ck_assert(cpu_model_parse("486,+nx,+pae", &m, why, 160));
+    ck_assert_uint_eq(cpu_model_cpuid(&m, 0x80000001, 0).edx, CPUID_81D_NX);
+    ck_assert(!cpu_model_parse("486,+nx", &m, why, 160));
+    ck_assert_ptr_nonnull(strstr(why, "'pae'"));
+    ck_assert(!cpu_model_parse("pentium,+sse2", &m, why, 160));
+    ck_assert(cpu_model_parse("pentium4,-fxsr", &m, why, 160));
+    ck_assert_uint_eq(m.feat_1_edx & (3u << 25), 0);
+    ck_assert(cpu_model_parse("athlon", &m, why, 160));
+    ck_assert_str_eq(m.vendor, "AuthenticAMD");
+    ck_assert_uint_eq(m.feat_81_edx & CPUID_81D_SYSCALL, CPUID_81D_SYSCALL);
+}
+END_TEST
+
+static void use_model(const char *text)
+{
+    char why[160];
+
+    ck_assert_msg(cpu_model_parse(text, &mock.model, why, 160), "%s", why);
+}
+
+START_TEST(syscall_and_sysret_go_by_star)
+{
+    uint64_t value;
+
+    setup_flat(3);
+    ck_assert(!vcpu_msr_write(CPU, 0xc0000081, 1)); /* max is no AMD's */
+    use_model("athlon");
+    RUN(syscall, 0, 0);
+    assert_handler(VEC_UD, -1, AT_CODE); /* EFER.SCE is clear */
+    setup_flat(3);
+    use_model("athlon");
+    ck_assert(vcpu_msr_write(CPU, 0xc0000080, EFER_SCE));
+    ck_assert(
+        !vcpu_msr_write(CPU, 0xc0000080, EFER_SCE | EFER_NXE)); /* no NX */
+    ck_assert(vcpu_msr_write(CPU, 0xc0000081, 0x0018000800401234ull));
+    ck_assert(vcpu_msr_read(CPU, 0xc0000081, &value));
+    ck_assert_uint_eq(value, 0x0018000800401234ull);
+    set_flags(EFL_IF | EFL_RF | EFL_CF);
+    ck_assert_int_eq(RUN(syscall, 0, 0), CALLOUT_DISPATCH);
+    ck_assert_uint_eq(CPU->eip, 0x00401234);
+    ck_assert_uint_eq(CPU->gpr[GPR_ECX], AT_CODE + 2);
+    ck_assert_uint_eq(CPU->cpl, 0);
+    ck_assert_uint_eq(CPU->seg[SEG_CS].selector, 8);
+    ck_assert_uint_eq(CPU->seg[SEG_SS].selector, 16);
+    ck_assert_uint_eq(vcpu_eflags(CPU), EFL_CF | 2);
+    ck_assert_int_eq(RUN(sysret, 0, 0), CALLOUT_DISPATCH);
+    ck_assert_uint_eq(CPU->eip, AT_CODE + 2);
+    ck_assert_uint_eq(CPU->cpl, 3);
+    ck_assert_uint_eq(CPU->seg[SEG_CS].selector, 0x1b);
+    ck_assert_uint_eq(CPU->seg[SEG_SS].selector, 0x23);
+    ck_assert_uint_eq(vcpu_eflags(CPU), EFL_CF | EFL_IF | 2);
+    CPU->eip = AT_CODE;
+    RUN(sysret, 0, 0);
+    ck_assert_uint_eq(CPU->cpl, 0); /* #GP at CPL 3 */
+}
+END_TEST
+
+START_TEST(stac_clac_monitor_and_mwait_are_for_cpl_0)
+{
+    setup_flat(3);
+    RUN(stac, 0, 0);
+    assert_handler(VEC_UD, -1, AT_CODE);
+    setup_flat(3);
+    RUN(monitor, 0, 0);
+    assert_handler(VEC_UD, -1, AT_CODE);
+    setup_flat(0);
+    RUN(stac, 0, 0);
+    ck_assert(CPU->eflags_sys & EFL_AC);
+    RUN(clac, 0, 0);
+    ck_assert(!(CPU->eflags_sys & EFL_AC));
+    ck_assert_int_eq(RUN(mwait, 0, 0), CALLOUT_NEXT); /* IF is clear */
+    set_flags(EFL_IF);
+    ck_assert_int_eq(RUN(mwait, 0, 0), CALLOUT_EXIT);
+    ck_assert(CPU->events & EVENT_HALT);
+    CPU->gpr[GPR_ECX] = 1;
+    CPU->eip = AT_CODE;
+    RUN(mwait, 0, 0);
+    assert_handler(VEC_GP, 0, AT_CODE);
 }
 END_TEST
 
@@ -540,6 +640,9 @@ int main(void)
         tsc_moves_by_msr_and_adjust,
         cpuid_of_max_is_one_that_needs_no_mitigation,
         cpu_options_are_applied_or_refused,
+        a_feature_brings_its_leaf_and_goes_with_what_it_needs,
+        syscall_and_sysret_go_by_star,
+        stac_clac_monitor_and_mwait_are_for_cpl_0,
         cli_and_sti_obey_iopl_vme_and_pvi,
         sti_shadows_only_if_if_was_clear,
         popf_writes_what_cpl_and_iopl_allow,

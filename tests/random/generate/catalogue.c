@@ -222,12 +222,13 @@ static unsigned class_of(unsigned mnemonic)
 {
     const char *feature = rows[mnemonic].feature;
 
-    if (strcmp(feature, "X87") == 0 || mnemonic == ZYDIS_MNEMONIC_FISTTP)
+    if (strncmp(feature, "X87", 3) == 0)
         return CLASS_X87;
     if (rows[mnemonic].row == ROW_CALL || rows[mnemonic].row == ROW_OUT)
         return CLASS_SYSTEM;
     if (strcmp(feature, "BASE") == 0 || strcmp(feature, "CMOV") == 0 ||
-        strstr(feature, "GPR"))
+        strcmp(feature, "ABM") == 0 || strncmp(feature, "BMI", 3) == 0 ||
+        strcmp(feature, "P6") == 0 || strstr(feature, "GPR"))
         return CLASS_INTEGER;
     return CLASS_VECTOR;
 }

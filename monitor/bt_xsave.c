@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * XSAVE, XRSTOR and XCR0 (SDM 1 chapter 13): x87, SSE and AVX state in the
+ * standard form, as 32-bit mode has it, with ymm0-7. XSAVEOPT is XSAVE: it may
+ * write what it need not. All that is saved counts as in use, but for upper
+ * halves that are all zero.
+ *
+ * Callouts: the guest's state is in the host's registers. Compiled without.
+ */
+#include "monitor/engine_bt.h"
+
+#include "vcpu/fpu.h"
+#include "vcpu/model.h"
+
+#define LEGACY_BYTES  512
+#define HEADER        512 /* XSTATE_BV; XCOMP_BV; reserved */
+#define FORM_BYTES    24  /* of the header: what XRSTOR checks */
+#define AVX           576
+#define AVX_BYTES     128 /* ymm0-7 */
+#define LEGACY_X87    24  /* bytes up to MXCSR */
+#define LEGACY_MXCSR  24
+#define LEGACY_ST     32
+#define LEGACY_XMM    160
+#define LEGACY_END    288
+#define CONTROL_INIT  0x37f
+#define MXCSR_DEFAULT 0xffbfu
+
+static void copy(uint8_t *to, const uint8_t *from, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        to[i] = from[i];
+}
+
+static void clear(uint8_t *to, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        to[i] = 0;
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    return *(const uint32_t *)(const void *)p;
+}
+
+static void upper_halves_store(uint8_t *to)
+{
+    __asm__ volatile(
+        "vextractf128 $1, %%ymm0, 0(%0)\n\tvextractf128 $1, %%ymm1, 16(%0)\n\t"
+        "vextractf128 $1, %%ymm2, 32(%0)\n\tvextractf128 $1, %%ymm3, 48(%0)\n\t"
+        "vextractf128 $1, %%ymm4, 64(%0)\n\tvextractf128 $1, %%ymm5, 80(%0)\n\t"
+        "vextractf128 $1, %%ymm6, 96(%0)\n\tvextractf128 $1, %%ymm7, 112(%0)"
+        :
+        : "r"(to)
+        : "memory");
+}
+
+static void upper_halves_load(const uint8_t *from)
+{
+    __asm__ volatile("vinsertf128 $1, 0(%0), %%ymm0, %%ymm0\n\t"
+                     "vinsertf128 $1, 16(%0), %%ymm1, %%ymm1\n\t"
+                     "vinsertf128 $1, 32(%0), %%ymm2, %%ymm2\n\t"
+                     "vinsertf128 $1, 48(%0), %%ymm3, %%ymm3\n\t"
+                     "vinsertf128 $1, 64(%0), %%ymm4, %%ymm4\n\t"
+                     "vinsertf128 $1, 80(%0), %%ymm5, %%ymm5\n\t"
+                     "vinsertf128 $1, 96(%0), %%ymm6, %%ymm6\n\t"
+                     "vinsertf128 $1, 112(%0), %%ymm7, %%ymm7"
+                     :
+                     : "r"(from)
+                     : "memory");
+}
+
+/* --- XCR0 ---------------------------------------------------------------- */
+enum callout_result callout_xgetbv(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    (void)arg;
+    (void)lin;
+    if (!(v->cr4 & CR4_OSXSAVE))
+        return vcpu_raise(v, VEC_UD);
+    if (v->gpr[GPR_ECX] != 0)
+        return vcpu_raise_error(v, VEC_GP, 0);
+    v->gpr[GPR_EAX] = v->xcr0;
+    v->gpr[GPR_EDX] = 0;
+    return CALLOUT_NEXT;
+}
+
+static bool xcr0_valid(const struct vcpu *v, uint32_t low, uint32_t high)
+{
+    return !high && !(low & ~cpu_model_xcr0(v->model)) && (low & XCR0_X87) &&
+           (!(low & XCR0_AVX) || (low & XCR0_SSE));
+}
+
+enum callout_result callout_xsetbv(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    uint32_t value = v->gpr[GPR_EAX];
+
+    (void)arg;
+    (void)lin;
+    if (!(v->cr4 & CR4_OSXSAVE))
+        return vcpu_raise(v, VEC_UD);
+    if (v->cpl != 0 || v->gpr[GPR_ECX] != 0 ||
+        !xcr0_valid(v, value, v->gpr[GPR_EDX]))
+        return vcpu_raise_error(v, VEC_GP, 0);
+    if ((value & XCR0_AVX) && !v->ymm_used) {
+        /* what C left there has been out of the guest's sight */
+        __asm__ volatile("vzeroupper");
+        v->ymm_used = true;
+    }
+    v->xcr0 = value;
+    vcpu_avx_changed(v);
+    v->eip = v->next_eip;
+    return CALLOUT_DISPATCH;
+}
+
+/* --- XSAVE, XRSTOR ------------------------------------------------------- */
+/* False: v->fault is set. */
+static bool permitted(struct vcpu *v, uint32_t lin)
+{
+    v->fault = (struct guest_fault){.vector = VEC_UD};
+    if (!(v->cr4 & CR4_OSXSAVE))
+        return false;
+    v->fault.vector = VEC_NM;
+    if (v->cr0 & CR0_TS)
+        return false;
+    v->fault = (struct guest_fault){.vector = VEC_GP, .has_error = true};
+    return (lin & 63) == 0;
+}
+
+static bool any_byte(const uint8_t *p, unsigned n)
+{
+    uint8_t any = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        any |= p[i];
+    return any;
+}
+
+static void write_part(struct vcpu *v, uint32_t lin, const uint8_t *image,
+                       unsigned from, unsigned end)
+{
+    v->world->mem_write(v, lin + from, image + from, end - from,
+                        MEM_WRITE | vcpu_mem_user(v));
+}
+
+enum callout_result callout_xsave(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    uint32_t what = v->xcr0 & v->gpr[GPR_EAX];
+    uint8_t image[AVX + AVX_BYTES] __attribute__((aligned(64)));
+    enum mem_flags flags = MEM_WRITE | vcpu_mem_user(v);
+    unsigned total = what & XCR0_AVX ? AVX + AVX_BYTES : AVX;
+    uint32_t used = what;
+
+    (void)arg;
+    if (!permitted(v, lin) || !v->world->mem_probe(v, lin, total, flags) ||
+        !v->world->mem_read(v, lin + HEADER, image + HEADER, 8,
+                            vcpu_mem_user(v)))
+        return vcpu_deliver_fault(v);
+    bt_fpu_image(v, image);
+    if (what & XCR0_AVX) {
+        upper_halves_store(image + AVX);
+        if (!any_byte(image + AVX, AVX_BYTES))
+            used &= ~XCR0_AVX;
+    }
+    image[HEADER] = (uint8_t)((image[HEADER] & ~what) | used);
+    if (what & XCR0_X87) {
+        write_part(v, lin, image, 0, LEGACY_X87);
+        write_part(v, lin, image, LEGACY_ST, LEGACY_XMM);
+    }
+    if (what & (XCR0_SSE | XCR0_AVX))
+        write_part(v, lin, image, LEGACY_MXCSR, LEGACY_ST);
+    if (what & XCR0_SSE)
+        write_part(v, lin, image, LEGACY_XMM, LEGACY_END);
+    write_part(v, lin, image, HEADER, HEADER + 8);
+    if (what & XCR0_AVX)
+        write_part(v, lin, image, AVX, AVX + AVX_BYTES);
+    return CALLOUT_NEXT;
+}
+
+/* The legacy area as it will be: `now` gets what of the guest's counts. */
+static void legacy_merge(uint8_t *now, const uint8_t *guest, uint32_t what,
+                         uint32_t present)
+{
+    if (what & XCR0_X87) {
+        clear(now, LEGACY_X87);
+        clear(now + LEGACY_ST, LEGACY_XMM - LEGACY_ST);
+        if (present & XCR0_X87) {
+            copy(now, guest, LEGACY_X87);
+            copy(now + LEGACY_ST, guest + LEGACY_ST, LEGACY_XMM - LEGACY_ST);
+        } else {
+            *(uint16_t *)(void *)now = CONTROL_INIT;
+        }
+    }
+    if (what & (XCR0_SSE | XCR0_AVX))
+        copy(now + LEGACY_MXCSR, guest + LEGACY_MXCSR, 4);
+    if (what & XCR0_SSE) {
+        clear(now + LEGACY_XMM, LEGACY_END - LEGACY_XMM);
+        if (present & XCR0_SSE)
+            copy(now + LEGACY_XMM, guest + LEGACY_XMM, LEGACY_END - LEGACY_XMM);
+    }
+}
+
+enum callout_result callout_xrstor(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    uint32_t what = v->xcr0 & v->gpr[GPR_EAX], present, mask;
+    uint8_t now[LEGACY_BYTES] __attribute__((aligned(64)));
+    uint8_t guest[AVX + AVX_BYTES] __attribute__((aligned(64)));
+    unsigned total = what & XCR0_AVX ? AVX + AVX_BYTES : AVX;
+
+    (void)arg;
+    if (!permitted(v, lin) ||
+        !v->world->mem_read(v, lin, guest, total, vcpu_mem_user(v)))
+        return vcpu_deliver_fault(v);
+    present = get32(guest + HEADER);
+    if ((present & ~v->xcr0) || any_byte(guest + HEADER + 4, FORM_BYTES - 4))
+        return vcpu_raise_error(v, VEC_GP, 0);
+    __asm__ volatile("fxsave %0" : "=m"(now));
+    mask = get32(now + LEGACY_MXCSR + 4);
+    if ((what & (XCR0_SSE | XCR0_AVX)) &&
+        (get32(guest + LEGACY_MXCSR) & ~(mask ? mask : MXCSR_DEFAULT)))
+        return vcpu_raise_error(v, VEC_GP, 0);
+    legacy_merge(now, guest, what, present);
+    __asm__ volatile("fxrstor %0" : : "m"(now));
+    if (what & XCR0_AVX) {
+        if (!(present & XCR0_AVX))
+            clear(guest + AVX, AVX_BYTES);
+        upper_halves_load(guest + AVX);
+    }
+    return CALLOUT_NEXT;
+}
