@@ -37,8 +37,6 @@ static const struct insn_rule popcnt_rule = {CLASS_IDENT, 0, FEATURE_POPCNT, 0};
 
 static bool model_has(const struct cpu_model *model, unsigned feature)
 {
-    if (feature == FEATURE_NONE)
-        return false;
     if (feature == FEATURE_P6) /* hint nops, rdpmc: no bit says so */
         return cpu_model_family(model) >= 6;
     if (feature == FEATURE_MMXEXT) /* AMD had them before SSE */
@@ -344,9 +342,10 @@ static uint8_t vex_feature_of(const struct insn *insn,
     case ZYDIS_ISA_SET_AVX2:
     case ZYDIS_ISA_SET_AVX2GATHER:
         return FEATURE_AVX2;
-    case ZYDIS_ISA_SET_VAES: /* on 256 bits: in no model */
+    case ZYDIS_ISA_SET_VAES: /* on 256 bits */
+        return FEATURE_VAES;
     case ZYDIS_ISA_SET_VPCLMULQDQ:
-        return FEATURE_NONE;
+        return FEATURE_VPCLMULQDQ;
     default:
         return insn->rule->feature;
     }

@@ -60,7 +60,6 @@ enum insn_form {
  * the FPU's state: X87_*, MMX_*, *_GPR. */
 #define INSN_FEATURES(X)          \
     X(BASE, 0, 0)                 \
-    X(NONE, 0, 0)                 \
     X(X87, feat_1_edx, 0)         \
     X(TSC, feat_1_edx, 4)         \
     X(X87_CMOV, feat_1_edx, 15)   \
@@ -107,6 +106,8 @@ enum insn_form {
     X(AVX_AES, feat_1_ecx, 25)    \
     X(AVX_PCLMUL, feat_1_ecx, 1)  \
     X(AVX_GFNI, feat_7_ecx, 8)    \
+    X(VAES, feat_7_ecx, 9)        \
+    X(VPCLMULQDQ, feat_7_ecx, 10) \
     X(SHA, feat_7_ebx, 29)        \
     X(GFNI, feat_7_ecx, 8)        \
     X(SYSCALL, feat_81_edx, 11)   \

@@ -284,6 +284,8 @@ void emit_fpu_check(struct context *c, const struct insn *insn)
     case FEATURE_AVX_AES:
     case FEATURE_AVX_PCLMUL:
     case FEATURE_AVX_GFNI:
+    case FEATURE_VAES:
+    case FEATURE_VPCLMULQDQ:
         use = FPU_USE_AVX;
         break;
     case FEATURE_SSE:

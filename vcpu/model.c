@@ -104,6 +104,8 @@ static const struct feature features[] = {
     {"sha-ni", W_7B, 29, HOST},
     {"umip", W_7C, 2, OWN},
     {"gfni", W_7C, 8, HOST},
+    {"vaes", W_7C, 9, VEX},
+    {"vpclmulqdq", W_7C, 10, VEX},
     {"fsrm", W_7D, 4, OWN},
     {"spec-ctrl", W_7D, 26, NONE},
     {"arch-capabilities", W_7D, 29, OWN},
@@ -159,13 +161,14 @@ static const struct preset {
 static const struct {
     const char *name, *needs;
 } dependencies[] = {
-    {"sse", "fxsr"},       {"sse2", "sse"},     {"pni", "sse2"},
-    {"ssse3", "pni"},      {"sse4.1", "ssse3"}, {"sse4.2", "sse4.1"},
-    {"aes", "sse2"},       {"sha-ni", "sse2"},  {"pclmulqdq", "sse2"},
-    {"xsaveopt", "xsave"}, {"avx", "xsave"},    {"avx", "sse4.2"},
-    {"avx2", "avx"},       {"fma", "avx"},      {"f16c", "avx"},
-    {"gfni", "sse2"},      {"mmxext", "mmx"},   {"nx", "pae"},
-    {"tsc-adjust", "tsc"}, {"rdtscp", "tsc"},   {"pse36", "pse"},
+    {"sse", "fxsr"},       {"sse2", "sse"},       {"pni", "sse2"},
+    {"ssse3", "pni"},      {"sse4.1", "ssse3"},   {"sse4.2", "sse4.1"},
+    {"aes", "sse2"},       {"sha-ni", "sse2"},    {"pclmulqdq", "sse2"},
+    {"xsaveopt", "xsave"}, {"avx", "xsave"},      {"avx", "sse4.2"},
+    {"avx2", "avx"},       {"fma", "avx"},        {"f16c", "avx"},
+    {"vaes", "avx"},       {"vpclmulqdq", "avx"}, {"gfni", "sse2"},
+    {"mmxext", "mmx"},     {"nx", "pae"},         {"tsc-adjust", "tsc"},
+    {"rdtscp", "tsc"},     {"pse36", "pse"},
 };
 
 static uint32_t *model_word(struct cpu_model *m, unsigned word)

@@ -5,7 +5,8 @@
  * its handler calls native_leave and native_enter returns.
  */
     .text
-/* void native_enter(const struct test_case *c, const void *fx, u32 eip) */
+/* void native_enter(const struct test_case *c, const void *fx, u32 eip,
+ *                   bool avx); fx with upper halves at 288 (FX_UPPER) */
     .globl native_enter
 native_enter:
     push %rbx
@@ -16,6 +17,17 @@ native_enter:
     push %r15
     mov %rsp, native_rsp(%rip)
     fxrstor (%rsi)
+    test %ecx, %ecx
+    jz 1f
+    vinsertf128 $1, 288(%rsi), %ymm0, %ymm0
+    vinsertf128 $1, 304(%rsi), %ymm1, %ymm1
+    vinsertf128 $1, 320(%rsi), %ymm2, %ymm2
+    vinsertf128 $1, 336(%rsi), %ymm3, %ymm3
+    vinsertf128 $1, 352(%rsi), %ymm4, %ymm4
+    vinsertf128 $1, 368(%rsi), %ymm5, %ymm5
+    vinsertf128 $1, 384(%rsi), %ymm6, %ymm6
+    vinsertf128 $1, 400(%rsi), %ymm7, %ymm7
+1:
     mov %edx, %r8d              /* eip */
     mov %rdi, %r9
     movzwl 40(%r9), %eax        /* ss */

@@ -29,7 +29,7 @@ static const u8 *file;
 static const struct cases_header *header;
 static const u64 *hashes;
 static u32 current, end, failures, trace_wanted;
-static bool started;
+static bool started, has_avx;
 static struct record record;
 static u8 fx_area[FX_SIZE] __attribute__((aligned(16)));
 
@@ -89,6 +89,46 @@ static void dump(const struct test_case *c)
         }
 }
 
+static void upper_halves_store(u8 *to)
+{
+    __asm__ volatile(
+        "vextractf128 $1, %%ymm0, 0(%0)\n\tvextractf128 $1, %%ymm1, 16(%0)\n\t"
+        "vextractf128 $1, %%ymm2, 32(%0)\n\tvextractf128 $1, %%ymm3, 48(%0)\n\t"
+        "vextractf128 $1, %%ymm4, 64(%0)\n\tvextractf128 $1, %%ymm5, 80(%0)\n\t"
+        "vextractf128 $1, %%ymm6, 96(%0)\n\tvextractf128 $1, %%ymm7, 112(%0)"
+        :
+        : "r"(to)
+        : "memory");
+}
+
+static void upper_halves_load(const u8 *from)
+{
+    __asm__ volatile("vinsertf128 $1, 0(%0), %%ymm0, %%ymm0\n\t"
+                     "vinsertf128 $1, 16(%0), %%ymm1, %%ymm1\n\t"
+                     "vinsertf128 $1, 32(%0), %%ymm2, %%ymm2\n\t"
+                     "vinsertf128 $1, 48(%0), %%ymm3, %%ymm3\n\t"
+                     "vinsertf128 $1, 64(%0), %%ymm4, %%ymm4\n\t"
+                     "vinsertf128 $1, 80(%0), %%ymm5, %%ymm5\n\t"
+                     "vinsertf128 $1, 96(%0), %%ymm6, %%ymm6\n\t"
+                     "vinsertf128 $1, 112(%0), %%ymm7, %%ymm7"
+                     :
+                     : "r"(from)
+                     : "memory");
+}
+
+static void avx_enable(void)
+{
+    enum { C_XSAVE = 1 << 26, C_AVX = 1 << 28, CR4_OSXSAVE = 1 << 18 };
+    u32 r[4];
+
+    cpuid(1, 0, r);
+    if ((r[2] & (C_XSAVE | C_AVX)) != (C_XSAVE | C_AVX))
+        return;
+    write_cr4(read_cr4() | CR4_OSXSAVE);
+    __asm__ volatile("xsetbv" : : "c"(0), "a"(7), "d"(0));
+    has_avx = true;
+}
+
 static void take_record(const struct frame *f)
 {
     record.gpr[EAX] = f->eax;
@@ -113,7 +153,10 @@ static void take_record(const struct frame *f)
     record.selectors[SEG_FS] = f->fs & 0xffff;
     record.selectors[SEG_GS] = f->gs & 0xffff;
     record.cs = f->cs & 0xffff;
+    memory_set(fx_area + FX_UPPER, 0, 128);
     __asm__ volatile("fxsave %0" : "=m"(fx_area));
+    if (has_avx)
+        upper_halves_store(fx_area + FX_UPPER);
     copy(record.fx, fx_area, FX_SIZE / 4);
 }
 
@@ -182,6 +225,8 @@ static void next(struct frame *f)
     memory_copy(code_pages + c->code_at, c->code, c->code_len);
     copy(fx_area, file + CASES_OFFSET_FX + c->fx * FX_SIZE, FX_SIZE / 4);
     __asm__ volatile("fxrstor %0" : : "m"(fx_area));
+    if (has_avx)
+        upper_halves_load(fx_area + FX_UPPER);
     enter(f, c);
 }
 
@@ -287,6 +332,7 @@ void guest_main(void)
     find_modules();
     pic_init(0);
     fpu_enable();
+    avx_enable();
     memory_set(code_pages, 0xcc, sizeof(code_pages));
     memory_copy(const_page, file + CASES_OFFSET_CONST(header), CONST_SIZE);
     /* the way in: an `int $0x40` of ring 3, as every later entry */

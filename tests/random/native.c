@@ -36,7 +36,8 @@ _Static_assert(offsetof(struct test_case, eflags) == 32 &&
                    offsetof(struct test_case, cs) == 54,
                "enter.S knows them");
 
-void native_enter(const struct test_case *c, const void *fx, uint32_t eip);
+void native_enter(const struct test_case *c, const void *fx, uint32_t eip,
+                  bool avx);
 __attribute__((noreturn)) void native_leave(void);
 void native_signal(int number, siginfo_t *info, void *context);
 
@@ -45,6 +46,7 @@ static const struct cases_header *header;
 static uint8_t *code_alias;
 static uint64_t thread_fs;
 static struct record record;
+static bool has_avx;
 static int last_signal;
 static volatile uint32_t *running; /* index, shared with the watchdog */
 static uint8_t signal_stack[1 << 16] __attribute__((aligned(64)));
@@ -72,6 +74,16 @@ static inline long raw_arch_prctl(long code, unsigned long address)
         __asm__("mov %%" name ", %0" : "=r"(value_)); \
         value_ & 0xffff;                              \
     })
+
+/* The signal frame's XSAVE area: XSTATE_BV at 512, ymm at 576 (SDM 1 13.4). */
+static void take_upper_halves(const uint8_t *area)
+{
+    uint8_t *to = (uint8_t *)record.fx + FX_UPPER;
+
+    memset(to, 0, 128);
+    if (has_avx && area[512] & 4)
+        memcpy(to, area + 576, 128);
+}
 
 void native_on_signal(int number, siginfo_t *info, void *context);
 void native_on_signal(int number, siginfo_t *info, void *context)
@@ -105,6 +117,7 @@ void native_on_signal(int number, siginfo_t *info, void *context)
     record.error = (uint32_t)g[REG_ERR];
     record.cr2 = (uint32_t)g[REG_CR2];
     memcpy(record.fx, fx, sizeof(record.fx));
+    take_upper_halves((const uint8_t *)fx);
     last_signal = number;
     native_leave();
 }
@@ -235,7 +248,7 @@ static void run_case(uint32_t index)
     memcpy((void *)(uintptr_t)DATA_BASE,
            file + CASES_OFFSET_DATA(header) + c->data * DATA_SIZE, DATA_SIZE);
     memcpy(code_alias + c->code_at, c->code, c->code_len);
-    native_enter(c, fx, code_offset(c));
+    native_enter(c, fx, code_offset(c), has_avx);
     memset(code_alias + c->code_at, 0xcc, c->code_len);
     if (last_signal == SIGSYS) {
         fprintf(stderr, "native: case %u makes a system call\n", index);
@@ -304,6 +317,7 @@ int main(int argc, char *argv[])
         return 2;
     }
     map_file(argv[1]);
+    has_avx = __builtin_cpu_supports("avx");
     run_in_child();
     map_layout();
     fill_ldt();

@@ -11,7 +11,7 @@
 
 #include "format.h"
 
-enum { FORMS_MAX = 120000 };
+enum { FORMS_MAX = 400000 };
 
 /* CALL rows are the callouts; their class says how common they should be. */
 enum { ROW_ABSENT, ROW_OUT, ROW_IDENT, ROW_FLOW, ROW_CALL };
@@ -30,6 +30,7 @@ static const struct {
 #define KIND_MOV           ROW_IDENT
 #define KIND_XLAT          ROW_IDENT
 #define KIND_MASKMOV       ROW_IDENT
+#define KIND_VMASKMOV      ROW_IDENT
 #define KIND_STRING_OR_SSE ROW_IDENT
 #define KIND_PUSH          ROW_IDENT
 #define KIND_POP           ROW_IDENT
@@ -141,6 +142,7 @@ static void add_form(const uint8_t *bytes, const ZydisDecodedInstruction *z,
         abort();
     f->mnemonic = (uint16_t)z->mnemonic;
     f->prefix = bytes[0];
+    f->vex = bytes[16];
     f->map = z->opcode_map == ZYDIS_OPCODE_MAP_0F     ? 1
              : z->opcode_map == ZYDIS_OPCODE_MAP_0F38 ? 2
              : z->opcode_map == ZYDIS_OPCODE_MAP_0F3A ? 3
@@ -176,6 +178,59 @@ static bool flags_are_known(const ZydisDecodedInstruction *z)
     return false;
 }
 
+static bool keep_encoding(uint8_t *bytes, uint8_t prefix, unsigned vex,
+                          unsigned modrm, const ZydisDecodedInstruction *z,
+                          const ZydisDecodedOperand *operands)
+{
+    if (!wanted(z->mnemonic) || z->raw.prefix_count > (prefix != 0))
+        return true;
+    bytes[0] = prefix;
+    bytes[15] = (uint8_t)modrm;
+    bytes[16] = (uint8_t)vex;
+    add_form(bytes, z, operands);
+    return flags_are_known(z);
+}
+
+/* The same for VEX: last is the prefix's last byte. */
+static bool try_vex(const ZydisDecoder *decoder, unsigned last, unsigned map,
+                    unsigned opcode, unsigned modrm)
+{
+    uint8_t bytes[32] = {0xc4, (uint8_t)(0xe0 | map), (uint8_t)last,
+                         (uint8_t)opcode, (uint8_t)modrm};
+    ZydisDecodedInstruction z;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, bytes, 15, &z, operands)))
+        return true;
+    return keep_encoding(bytes, 0, last, modrm, &z, operands);
+}
+
+/* Each ModRM form with one register in vvvv, or with none where it has none;
+ * then all of them again with W. */
+static bool try_vex_opcodes(const ZydisDecoder *decoder)
+{
+    bool good = true;
+
+    for (unsigned n = 0; n < 3 * 4 * 2 * 2; n++) {
+        unsigned fields = (n & 1) << 7 | (n & 2) << 1 | (n >> 2 & 3);
+
+        for (unsigned opcode = 0; opcode < 256; opcode++)
+            for (unsigned modrm = 0; modrm < 256; modrm++) {
+                unsigned v = (opcode + 3 * modrm + (modrm >> 3)) % 7;
+
+                if (modrm < 0xc0 && (modrm & 7) != 0)
+                    continue;
+                if (modrm >= 0x40 && modrm < 0xc0)
+                    continue;
+                good &=
+                    try_vex(decoder, fields | 0x78, 1 + n / 16, opcode, modrm);
+                good &= try_vex(decoder, fields | 0x40 | v << 3, 1 + n / 16,
+                                opcode, modrm);
+            }
+    }
+    return good;
+}
+
 /* One encoding: bytes[0] prefix or 0, map, opcode, modrm. *has_modrm tells the
  * caller whether other modrm values are other encodings. */
 static bool try_encoding(const ZydisDecoder *decoder, uint8_t prefix,
@@ -198,13 +253,9 @@ static bool try_encoding(const ZydisDecoder *decoder, uint8_t prefix,
     if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, bytes, 15, &z, operands)))
         return true;
     *has_modrm = z.attributes & ZYDIS_ATTRIB_HAS_MODRM;
-    if (z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
-        !wanted(z.mnemonic) || z.raw.prefix_count > (prefix != 0))
+    if (z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
         return true;
-    bytes[0] = prefix;
-    bytes[15] = (uint8_t)modrm;
-    add_form(bytes, &z, operands);
-    return flags_are_known(&z);
+    return keep_encoding(bytes, prefix, 0, modrm, &z, operands);
 }
 
 static int compare_forms(const void *a, const void *b)
@@ -288,6 +339,7 @@ bool catalogue_build(void)
                 if (map || !is_prefix(opcode))
                     good &= try_opcode(&decoder, prefixes[p], map, opcode);
     good &= try_opcode(&decoder, 0x67, 0, 0xe3); /* jcxz */
+    good &= try_vex_opcodes(&decoder);
     index_forms();
     for (unsigned i = 0; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++) {
         bool found = false;

@@ -16,6 +16,7 @@
 struct form {
     uint16_t mnemonic;
     uint8_t prefix; /* 0, 66, F2 or F3: part of what it means */
+    uint8_t vex;    /* 0, or the last byte of its VEX prefix: W vvvv L pp */
     uint8_t map, opcode, modrm;
     bool has_modrm, memory, agen, odd;
     bool lockable, repeats, relative, wide; /* wide: 66 changes its size */

@@ -141,6 +141,7 @@ static void random_fx(struct random *r, uint8_t fx[FX_SIZE])
     for (unsigned i = 0; i < 8; i++) {
         random_extended(r, fx + 32 + 16 * i);
         random_vector(r, fx + 160 + 16 * i);
+        random_vector(r, fx + FX_UPPER + 16 * i);
     }
 }
 

@@ -273,6 +273,7 @@ static bool prepare_x87(struct sequence *s, const struct form *f,
 {
     switch (f->mnemonic) {
     case M(LDMXCSR):
+    case M(VLDMXCSR):
         prepare_value(s, *linear, pick_mxcsr(s->random), 4);
         return true;
     case M(FLDCW):
@@ -330,6 +331,7 @@ bool prepare(struct sequence *s, const struct form *f, uint32_t *linear)
         return true;
     case M(MASKMOVQ):
     case M(MASKMOVDQU):
+    case M(VMASKMOVDQU):
         emit_mov_reg(s, EDI,
                      DATA_BASE + random_below(s->random, DATA_SIZE - 16));
         return flat_ds(s);

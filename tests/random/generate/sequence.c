@@ -69,6 +69,11 @@ bool form_stops(const struct form *f)
     case M(UD1):
     case M(UD2):
     case M(BOUND):
+    case M(STAC):
+    case M(CLAC):
+    case M(MONITOR):
+    case M(MWAIT):
+    case M(XSETBV):
         return true;
     case M(MOV):
         return f->map == 1; /* control and debug registers */
@@ -95,7 +100,8 @@ bool form_jumps(const struct form *f)
  * these go where nothing can. */
 static bool stores_by_mask(const struct form *f)
 {
-    return f->mnemonic == M(MASKMOVQ) || f->mnemonic == M(MASKMOVDQU);
+    return f->mnemonic == M(MASKMOVQ) || f->mnemonic == M(MASKMOVDQU) ||
+           f->mnemonic == M(VMASKMOVDQU);
 }
 
 static bool acceptable(struct sequence *s, const struct form *f)
@@ -106,7 +112,8 @@ static bool acceptable(struct sequence *s, const struct form *f)
         return false;
     if ((f->mnemonic == M(ARPL) || f->mnemonic == M(BOUND)) && !flat_ds(s))
         return false;
-    if (f->mnemonic == M(MASKMOVDQU) && s->alignment_checked)
+    if ((f->mnemonic == M(MASKMOVDQU) || f->mnemonic == M(VMASKMOVDQU)) &&
+        s->alignment_checked)
         return false; /* as for other sixteen-byte operands, below */
     if (f->map == 0 && f->opcode >= 0xe0 && f->opcode <= 0xe3 &&
         s->out->cs != FLAT_CODE)
@@ -118,6 +125,34 @@ static bool acceptable(struct sequence *s, const struct form *f)
     if (f->relative && f->wide) /* cuts eip to 16 bits */
         return s->out->cs != FLAT_CODE || random_percent(r, 5);
     return true;
+}
+
+/* C5 where C4 says nothing that it cannot. */
+static unsigned encode_vex(struct sequence *s, const struct form *f,
+                           uint8_t *bytes)
+{
+    unsigned n = 0;
+
+    if (f->map == 1 && !(f->vex & 0x80) && random_percent(s->random, 60)) {
+        bytes[n++] = 0xc5;
+        bytes[n++] = 0x80 | f->vex;
+    } else {
+        bytes[n++] = 0xc4;
+        bytes[n++] = 0xe0 | f->map;
+        bytes[n++] = f->vex;
+    }
+    return n;
+}
+
+static unsigned encode_escape(const struct form *f, uint8_t *bytes)
+{
+    unsigned n = 0;
+
+    if (f->map)
+        bytes[n++] = 0x0f;
+    if (f->map > 1)
+        bytes[n++] = f->map == 2 ? 0x38 : 0x3a;
+    return n;
 }
 
 /* Everything but memory operand and immediate values. */
@@ -144,10 +179,7 @@ static unsigned encode(struct sequence *s, const struct form *f, bool lock,
                           : hidden                               ? 4
                                                                  : 1))
         bytes[n++] = 0x67;
-    if (f->map)
-        bytes[n++] = 0x0f;
-    if (f->map > 1)
-        bytes[n++] = f->map == 2 ? 0x38 : 0x3a;
+    n += f->vex ? encode_vex(s, f, bytes + n) : encode_escape(f, bytes + n);
     bytes[n++] = f->opcode;
     if (f->memory) {
         memcpy(bytes + n, o->bytes, o->count);
@@ -281,6 +313,11 @@ static uint16_t undefined_if_it_faults(const struct sequence *s,
     case M(ENTER):
     case M(MASKMOVQ):
     case M(MASKMOVDQU):
+    case M(VMASKMOVDQU):
+    case M(VMASKMOVPS):
+    case M(VMASKMOVPD):
+    case M(VPMASKMOVD):
+    case M(VPMASKMOVQ):
     case M(FNSTENV):
     case M(FNSAVE):
     case M(FLDENV):
@@ -355,7 +392,7 @@ static bool try_form(struct sequence *s, const struct form *f, uint32_t *used)
     if (!acceptable(s, f) || !prepare(s, f, &linear) || s->full)
         return false;
     if (f->memory_size >= 16 && s->alignment_checked)
-        linear &= ~15u;
+        linear &= f->memory_size >= 32 ? ~31u : ~15u;
     if (locked && f->memory_size <= 8)
         linear &= ~(f->memory_size - 1u);
     if (f->memory && careful(s, f))

@@ -30,7 +30,11 @@ uint32_t pick_target(struct sequence *s, unsigned size)
 {
     struct random *r = s->random;
     uint32_t roll = random_below(r, 100), room = size < 64 ? size : 64;
-    uint32_t align = size >= 16 ? 16 : size >= 8 ? 8 : size >= 4 ? 4 : size;
+    uint32_t align = size >= 32   ? 32
+                     : size >= 16 ? 16
+                     : size >= 8  ? 8
+                     : size >= 4  ? 4
+                                  : size;
     uint32_t at;
 
     if (roll < 80) {
