@@ -62,6 +62,9 @@ static enum mem_flags mem_flags_of(const struct insn *insn)
 {
     unsigned flags = needs_alignment(insn) ? SLOW_ALIGNED : 0;
 
+    if (insn->feature == FEATURE_F16C) /* type 11: no #AC (SDM 2A 2.7.9) */
+        flags |= MEM_BY_BYTES;
+
     if (insn->mem_write)
         flags |= insn->mem_read ? MEM_WRITE : MEM_WRITE | MEM_NO_READ;
     return (enum mem_flags)flags;

@@ -2,7 +2,8 @@
 /*
  * Vector instructions whose elements go to memory each by itself: gathers, and
  * masked moves where a page or a limit may stop some elements. Elements that
- * the mask leaves out are not accessed (SDM 2C VGATHER, VMASKMOV).
+ * the mask leaves out are not accessed (SDM 2C VGATHER, VMASKMOV). Those of a
+ * gather are never misaligned (type 12: SDM 2A 2.7.10).
  *
  * Callouts: the guest's vectors are in the host's registers. They are stored,
  * changed in memory and loaded again; compiled without any of its own.
@@ -80,7 +81,7 @@ enum callout_result callout_gather(struct vcpu *v, uint32_t arg, uint32_t lin)
 
         if (chosen(mask, i, size)) {
             if (!vcpu_seg_check(v, (enum seg)VECTOR_ARG_SEG(second), offset,
-                                size, MEM_READ, &at) ||
+                                size, MEM_BY_BYTES, &at) ||
                 !v->world->mem_read(v, at, value, size, vcpu_mem_user(v))) {
                 vectors_load(&all);
                 return vcpu_deliver_fault(v);

@@ -186,9 +186,12 @@ bool access_check(struct vcpu *v, gva_t lin, uint32_t mask, uint32_t len,
 bool vcpu_seg_check(struct vcpu *v, enum seg s, uint32_t offset, unsigned len,
                     enum mem_flags flags, gva_t *lin)
 {
+    uint32_t mask = flags & MEM_BY_BYTES   ? 0
+                    : flags & MEM_BY_WORDS ? 1
+                                           : alignment_mask(len);
+
     return segment_check(v, s, offset, len, flags, lin) &&
-           access_check(v, *lin, flags & MEM_BY_WORDS ? 1 : alignment_mask(len),
-                        len, flags);
+           access_check(v, *lin, mask, len, flags);
 }
 
 void segment_set(struct vcpu *v, enum seg s, struct segment value)

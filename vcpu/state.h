@@ -233,6 +233,7 @@ enum mem_flags {
     MEM_USER = 4,      /* access with CPL 3 rights; else supervisor */
     MEM_NO_READ = 8,   /* with MEM_WRITE: a plain store, reads nothing */
     MEM_BY_WORDS = 16, /* segment checks: aligned if its words are (#AC) */
+    MEM_BY_BYTES = 32, /* segment checks: never misaligned */
 };
 
 /*

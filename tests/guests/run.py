@@ -43,11 +43,14 @@ def wanted_exit(options):
 
 
 def extra_options(options):
-    """The words of args=WORD,WORD...; a + in a word stands for a blank."""
+    """cpu=MODEL, and the words of args=WORD,WORD...; a + in one is a blank."""
+    words = []
     for option in options:
+        if option.startswith("cpu="):
+            words += ["-cpu", option[4:]]
         if option.startswith("args="):
-            return [w.replace("+", " ") for w in option[5:].split(",")]
-    return []
+            words += [w.replace("+", " ") for w in option[5:].split(",")]
+    return words
 
 
 def run_guest(command, image, options, limit):
@@ -66,6 +69,17 @@ def run_guest(command, image, options, limit):
     except OSError as error:
         out, err, status = b"", str(error).encode(), -1
     return status, out.decode("latin-1"), err.decode("latin-1")
+
+
+def host_lacks(options):
+    """True if needs=FLAG names what this host's processor has not."""
+    needed = {o[6:] for o in options if o.startswith("needs=")}
+    if not needed:
+        return False
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("flags"):
+            return not needed <= set(line.split())
+    return True
 
 
 def complaints(options, status, out, err):
@@ -114,6 +128,8 @@ def try_guest(guest, machines, args):
     if not image.exists():
         return name, [f"{image} does not exist"]
     outputs, found = {}, []
+    if host_lacks(options):
+        return name, None
     for label, command in machines:
         if command == "native" and "native" not in options:
             continue

@@ -335,6 +335,9 @@ bool prepare(struct sequence *s, const struct form *f, uint32_t *linear)
         emit_mov_reg(s, EDI,
                      DATA_BASE + random_below(s->random, DATA_SIZE - 16));
         return flat_ds(s);
+    case M(VCVTPS2PH):
+        *linear = DATA_BASE + random_below(s->random, DATA_SIZE - 16);
+        return !f->memory || flat_ds(s);
     case M(BOUND):
         *linear = DATA_BASE + 8 * random_below(s->random, DATA_SIZE / 8);
         return true;

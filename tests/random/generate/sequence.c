@@ -349,6 +349,8 @@ static bool careful(const struct sequence *s, const struct form *f)
     case M(JMP):
     case M(CALL):
         return is_far(f);
+    case M(VCVTPS2PH): /* an unmasked exception or a fault, either first */
+        return true;
     case M(BOUND): /* may compare before it reads the other bound */
     case M(ARPL):  /* needs the right to write, or only if it will write? */
         return true;
