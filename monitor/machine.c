@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "monitor/boot/boot.h"
 #include "monitor/clock.h"
+#include "monitor/firmware_config.h"
 #include "monitor/gdb/server.h"
 #include "monitor/lock.h"
 #include "monitor/world.h"
@@ -33,7 +34,7 @@ _Static_assert(MACHINE_SERIAL_PORTS == DEVICES_SERIAL_PORTS, "serial ports");
 struct machine {
     const struct machine_options *options;
     struct boot_image *image; /* NULL: the ROM boots */
-    struct boot_rom rom;
+    struct boot_blob rom;
     struct world world;
     struct device_set devices;
     struct engine *engine;
@@ -299,6 +300,12 @@ static void map_memory(struct machine *m, const uint8_t *pam)
     mmu_map_legacy(m->mmu, modes);
 }
 
+static bool copy_memory(struct machine *m, gpa_t gpa, void *bytes,
+                        uint32_t size, bool write)
+{
+    return mmu_phys_copy(m->mmu, gpa, bytes, size, write);
+}
+
 static bool create_devices(struct machine *m, char *why, size_t why_size)
 {
     const struct machine_options *o = m->options;
@@ -315,10 +322,12 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
         .debug_exit_size = o->debug_exit_size,
         .firmware = m->image == NULL,
         .no_acpi = o->no_acpi,
+        .no_hpet = o->no_hpet,
         .rtc_localtime = o->rtc_localtime,
         .intr = intr_changed,
         .intr_opaque = m,
         .map_memory = map_memory,
+        .memory = copy_memory,
         .request = machine_request,
         .set_paused = machine_set_paused,
         .is_paused = machine_is_paused,
@@ -327,7 +336,8 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
     };
 
     memcpy(config.serial, o->serial, sizeof(config.serial));
-    return devices_create(&m->devices, &config, why, why_size) == 0;
+    return devices_create(&m->devices, &config, why, why_size) == 0 &&
+           firmware_config_fill(m->devices.fw_cfg, o, why, why_size);
 }
 
 static bool create_vcpu(struct machine *m, char *why, size_t why_size)
@@ -424,6 +434,11 @@ static void set_sci_level(struct machine *m)
     bus_port_write(m->devices.bus, ELCR_SLAVE, 1, BIT(9 - 8));
 }
 
+static enum boot_tables told_tables(const struct machine_options *o)
+{
+    return o->no_acpi ? TABLES_NONE : o->no_hpet ? TABLES_NO_HPET : TABLES_ALL;
+}
+
 /* Everything to its power-on state with the kernel loaded, or at the ROM's
  * reset vector: vcpu thread. */
 static bool power_on(struct machine *m, char *why, size_t why_size)
@@ -435,7 +450,7 @@ static bool power_on(struct machine *m, char *why, size_t why_size)
     vcpu_reset(v);
     if (m->image) {
         if (!boot_load(m->image, v->ram, m->options->ram_size,
-                       !m->options->no_acpi, &entry, why, why_size))
+                       told_tables(m->options), &entry, why, why_size))
             return false;
         boot_enter(&entry, v);
     }
@@ -457,7 +472,7 @@ static bool open_files(struct machine *m, char *why, size_t why_size)
     const struct machine_options *o = m->options;
 
     if (!o->kernel)
-        return boot_rom_open(&m->rom, o->bios, why, why_size);
+        return boot_rom_read(&m->rom, o->bios, why, why_size);
     m->image = boot_open(o->kernel, o->initrd, o->append, why, why_size);
     return m->image != NULL;
 }
@@ -504,7 +519,7 @@ void machine_destroy(struct machine *m)
         mmu_destroy(m->mmu);
     free(m->vcpu);
     boot_close(m->image);
-    boot_rom_close(&m->rom);
+    boot_blob_free(&m->rom);
     pthread_cond_destroy(&m->job_done);
     free(m);
 }

@@ -64,13 +64,22 @@ enum accelerator { ACCEL_BT, ACCEL_KVM };
 
 #define MACHINE_SERIAL_PORTS 4
 #define MACHINE_CHARDEVS     16
+#define MACHINE_FW_CFGS      16
+
+/* -fw_cfg: a file's name, and where its bytes are. */
+struct machine_fw_cfg {
+    char name[56];
+    char value[256]; /* the bytes, or a path */
+    bool from_file;
+};
 
 struct machine_options {
     const char *kernel, *initrd, *append, *bios;
     uint64_t ram_size;
     struct cpu_model cpu;
     bool no_reboot, no_shutdown;
-    bool no_acpi, rtc_localtime;
+    bool no_acpi, no_hpet, rtc_localtime;
+    bool no_graphics; /* firmware shall use the serial port */
     bool start_paused;
     bool debug_exit;
     uint16_t debug_exit_port;
@@ -86,6 +95,8 @@ struct machine_options {
     uint16_t debugcon_port;
     const char *chardevs[MACHINE_CHARDEVS];
     unsigned chardev_count;
+    struct machine_fw_cfg fw_cfg[MACHINE_FW_CFGS];
+    unsigned fw_cfg_count;
 };
 
 /* Why the VM stopped. */

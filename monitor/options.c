@@ -81,6 +81,7 @@ static bool option_cpu(struct parse *p)
 static bool option_nographic(struct parse *p)
 {
     p->options->nographic = true;
+    p->options->machine.no_graphics = true;
     return true;
 }
 
@@ -216,6 +217,12 @@ static bool option_no_acpi(struct parse *p)
     return true;
 }
 
+static bool option_no_hpet(struct parse *p)
+{
+    p->options->machine.no_hpet = true;
+    return true;
+}
+
 static bool option_paused(struct parse *p)
 {
     p->options->machine.start_paused = true;
@@ -312,8 +319,8 @@ static const struct option_row rows[] = {
     {"cpu", "MODEL", "CPU model[,+feature,-feature]; help lists them",
      option_cpu},
     {"smp", "1", "number of CPUs: one", option_smp},
-    {"machine", "pc[,PROP=VALUE]", "accel=NAME[:NAME], acpi=on|off",
-     option_machine},
+    {"machine", "pc[,PROP=VALUE]",
+     "accel=NAME[:NAME], acpi=on|off, hpet=on|off", option_machine},
     {"M", "pc[,PROP=VALUE]", NULL, option_machine},
     {"accel", "bt|kvm[,PROP=VALUE]", "how the CPU is run; help lists them",
      option_accel},
@@ -345,12 +352,15 @@ static const struct option_row rows[] = {
      option_gdb},
     {"s", NULL, "the same as -gdb tcp::1234", option_gdb_default},
     {"no-acpi", NULL, "a machine without ACPI", option_no_acpi},
+    {"no-hpet", NULL, "a machine without HPET", option_no_hpet},
     {"rtc", "base=utc|localtime", "what the CMOS clock shows", option_rtc},
     {"d", "CHANNEL,...", "log events; help lists the channels", option_log},
     {"D", "FILE", "log to a file instead of standard error", option_log_file},
     {"singlestep", NULL, "the same as -accel bt,tu-max=1", option_singlestep},
     {"bios", "FILE", "run a firmware ROM; not used when a kernel is given",
      option_bios},
+    {"fw_cfg", "name=N,file=F|string=S", "a file for firmware and guest",
+     option_fw_cfg},
     {"vga", "none", "there is no display adapter", option_only_none},
     {"net", "none", "there is no network", option_only_none},
     {"nic", "none", "there is no network", option_only_none},
@@ -359,7 +369,6 @@ static const struct option_row rows[] = {
     {"boot", "ORDER", "accepted, no effect", option_ignored},
     {"k", "LANGUAGE", "accepted, no effect", option_ignored},
     {"L", "PATH", "accepted, no effect", option_ignored},
-    {"no-hpet", NULL, "accepted, no effect", option_ignored},
     {"no-fd-bootchk", NULL, "accepted, no effect", option_ignored},
     {"no-user-config", NULL, "accepted, no effect", option_ignored},
     {"usb", NULL, "accepted, no effect", option_ignored},

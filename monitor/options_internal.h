@@ -26,6 +26,7 @@ option_handler option_device;
 option_handler option_smp;
 option_handler option_rtc;
 option_handler option_action;
+option_handler option_fw_cfg;
 /* Appends NAME to the list of accelerators to try. */
 bool option_accel_name(struct parse *p, const char *name);
 

@@ -329,10 +329,8 @@ bool option_machine(struct parse *p)
 {
     /* properties of QEMU's pc that say what is so here anyway, or that change
      * what only firmware or another accelerator would notice */
-    static const char *const ignored[] = {"hpet",
-                                          "usb",
+    static const char *const ignored[] = {"usb",
                                           "vmport",
-                                          "graphics",
                                           "smm",
                                           "kernel_irqchip",
                                           "kernel-irqchip",
@@ -360,11 +358,60 @@ bool option_machine(struct parse *p)
                 return parse_fail(p, "bad value '%s' of acpi; it takes on|off",
                                   pair.value);
             p->options->machine.no_acpi = !on;
+        } else if (strcmp(pair.key, "hpet") == 0) {
+            if (!switch_parse(pair.value, &on))
+                return parse_fail(p, "bad value '%s' of hpet; it takes on|off",
+                                  pair.value);
+            p->options->machine.no_hpet = !on;
+        } else if (strcmp(pair.key, "graphics") == 0) {
+            if (!switch_parse(pair.value, &on))
+                return parse_fail(p,
+                                  "bad value '%s' of graphics; it takes on|off",
+                                  pair.value);
+            p->options->machine.no_graphics = !on;
         } else if (!words_contain(ignored, pair.key)) {
             return parse_unknown(p, "property", pair.key, known);
         }
     }
     return more == 0 || parse_fail(p, "a word is too long");
+}
+
+/* --- firmware configuration ----------------------------------------------- */
+
+bool option_fw_cfg(struct parse *p)
+{
+    static const char *const known[] = {"name", "file", "string", NULL};
+    struct machine_options *m = &p->options->machine;
+    struct machine_fw_cfg *file = &m->fw_cfg[m->fw_cfg_count];
+    struct pairs pairs = {p->value, "name"};
+    struct pair pair;
+    unsigned values = 0;
+    int more;
+
+    if (m->fw_cfg_count == MACHINE_FW_CFGS)
+        return parse_fail(p, "at most %u files", MACHINE_FW_CFGS);
+    *file = (struct machine_fw_cfg){0};
+    while ((more = pairs_next(&pairs, &pair)) > 0) {
+        if (strcmp(pair.key, "name") == 0) {
+            if (strlen(pair.value) >= sizeof(file->name))
+                return parse_fail(p, "the name '%s' is longer than %zu bytes",
+                                  pair.value, sizeof(file->name) - 1);
+            strcpy(file->name, pair.value);
+        } else if (words_contain(known, pair.key)) {
+            file->from_file = strcmp(pair.key, "file") == 0;
+            strcpy(file->value, pair.value);
+            values++;
+        } else {
+            return parse_unknown(p, "property", pair.key, known);
+        }
+    }
+    if (more < 0)
+        return parse_fail(p, "a word is too long");
+    if (!file->name[0] || values != 1)
+        return parse_fail(p, "it takes name=NAME and either file=FILE or "
+                             "string=TEXT");
+    m->fw_cfg_count++;
+    return true;
 }
 
 /* --- devices ------------------------------------------------------------- */

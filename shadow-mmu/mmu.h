@@ -155,6 +155,10 @@ void mmu_map_legacy(struct mmu *mmu, const uint8_t modes[MMU_LEGACY_PIECES]);
  * traced frames are reported if on the vcpu thread, and ROM must not be
  * written). NULL if not all memory, or not in one piece. */
 void *mmu_phys(struct mmu *mmu, gpa_t gpa, uint64_t len);
+/* Copies to (write) or from physical memory, as a device with a bus master
+ * does; false if it is not all memory. What cannot be written is not. */
+bool mmu_phys_copy(struct mmu *mmu, gpa_t gpa, void *bytes, uint64_t len,
+                   bool write);
 /* Reports what was written through mmu_phys (vcpu thread, or vcpu stopped). */
 void mmu_phys_written(struct mmu *mmu, gpa_t gpa, uint64_t len);
 uint64_t mmu_ram_size(const struct mmu *mmu);

@@ -38,6 +38,43 @@ void trace_written(struct mmu *mmu, gpa_t at, unsigned len)
     }
 }
 
+static void phys_copy_page(struct mmu *mmu, gpa_t gpa, void *bytes,
+                           unsigned len, bool write)
+{
+    gpa_t at = write ? ram_write_at(mmu, gpa) : ram_at(mmu, gpa);
+
+    if (at == NO_MEMORY)
+        return;
+    if (!write) {
+        bytes_copy(bytes, mmu->ram + at, len);
+        return;
+    }
+    bytes_copy(mmu->ram + at, bytes, len);
+    trace_written(mmu, at, len);
+}
+
+bool mmu_phys_copy(struct mmu *mmu, gpa_t gpa, void *bytes, uint64_t len,
+                   bool write)
+{
+    gpa_t first = gpa & ~(gpa_t)(PAGE_SIZE - 1);
+
+    if (len > 1ull << 32)
+        return false;
+    for (gpa_t page = first; page < gpa + len; page += PAGE_SIZE)
+        if (ram_at(mmu, page) == NO_MEMORY)
+            return false;
+    while (len) {
+        unsigned rest = PAGE_SIZE - (gpa & (PAGE_SIZE - 1));
+        unsigned part = len < rest ? (unsigned)len : rest;
+
+        phys_copy_page(mmu, gpa, bytes, part, write);
+        gpa += part;
+        bytes = (uint8_t *)bytes + part;
+        len -= part;
+    }
+    return true;
+}
+
 void mmu_phys_written(struct mmu *mmu, gpa_t gpa, uint64_t len)
 {
     while (len) {

@@ -2,12 +2,15 @@
 /*
  * The ACPI tables (ACPI 6.4 chapter 5) of a machine with PIIX4 power
  * management, a local and an I/O APIC beside two 8259s: RSDP, RSDT, FADT, FACS,
- * MADT, and the DSDT compiled from dsdt.asl.
+ * MADT, HPET, and the DSDT compiled from dsdt.asl.
  *
  * The tables lie in reserved memory below 1 MiB, where a guest searches for
- * the RSDP anyway; a checksum makes the bytes of each sum up to 0.
+ * the RSDP anyway; a checksum makes the bytes of each sum up to 0. Firmware
+ * puts them elsewhere: what it must change is noted while they are made.
  */
 #include "monitor/boot/internal.h"
+
+#include "base/check.h"
 
 #include "monitor/boot/dsdt.h" /* generated: dsdt_aml */
 
@@ -26,7 +29,11 @@
 #define SMI_ACPI_OFF    0xf0
 #define RTC_CENTURY_REG 0x32
 
+#define HPET_BASE     0xfed00000u
+#define HPET_BLOCK_ID 0x8086a201u /* as the device's ID register */
+
 #define HEADER_SIZE 36u
+#define HPET_SIZE   56u
 #define RSDP_SIZE   20u
 #define FADT_SIZE   244u
 #define FACS_SIZE   64u
@@ -66,35 +73,47 @@ enum fadt_field { /* ACPI 6.4 table 5.9 */
                   FADT_X_GPE0 = 220,
 };
 
-/* Where the next table goes. */
-struct writer {
-    uint8_t *ram;
-    uint32_t at;
-};
-
-/* Takes size bytes, 64-byte aligned as the FACS wants it. */
-static uint32_t take(struct writer *w, uint32_t size)
+/* Takes size bytes, 64-byte aligned as the FACS wants it; the offset. */
+static uint32_t take(struct acpi_tables *t, uint32_t size)
 {
-    uint32_t address = w->at;
+    uint32_t offset = t->size;
 
-    w->at = (w->at + size + 63) & ~63u;
-    return address;
+    CHECK(size <= ACPI_TABLES_MAX - offset, "ACPI tables are too large");
+    t->size = (t->size + size + 63) & ~63u;
+    return offset;
 }
 
-static void put_checksum(uint8_t *table, uint32_t size, uint32_t offset)
+/* The address of what is at the offset `to`, in a field of 4 or 8 bytes. */
+static void put_pointer(struct acpi_tables *t, uint32_t at, uint32_t to,
+                        unsigned size)
 {
+    struct acpi_pointer *p = &t->pointers[t->pointer_count++];
+
+    CHECK(t->pointer_count <= ARRAY_SIZE(t->pointers), "too many pointers");
+    *p = (struct acpi_pointer){at, (uint8_t)size};
+    put32(t->bytes + at, t->base + to);
+}
+
+static void put_checksum(struct acpi_tables *t, uint32_t start, uint32_t size,
+                         uint32_t at)
+{
+    struct acpi_checksum *c = &t->checksums[t->checksum_count++];
     uint8_t sum = 0;
 
-    table[offset] = 0;
+    CHECK(t->checksum_count <= ARRAY_SIZE(t->checksums), "too many tables");
+    *c = (struct acpi_checksum){start, size, at};
+    t->bytes[at] = 0;
     for (uint32_t i = 0; i < size; i++)
-        sum = (uint8_t)(sum + table[i]);
-    table[offset] = (uint8_t)-sum;
+        sum = (uint8_t)(sum + t->bytes[start + i]);
+    t->bytes[at] = (uint8_t)-sum;
 }
 
 /* Writes the common header of a table whose other bytes are there. */
-static void put_header(uint8_t *table, const char *signature, uint32_t size,
-                       uint8_t revision)
+static void put_header(struct acpi_tables *t, uint32_t offset,
+                       const char *signature, uint32_t size, uint8_t revision)
 {
+    uint8_t *table = t->bytes + offset;
+
     memcpy(table, signature, 4);
     put32(table + 4, size);
     table[8] = revision;
@@ -103,25 +122,25 @@ static void put_header(uint8_t *table, const char *signature, uint32_t size,
     put32(table + 24, 1);
     memcpy(table + 28, "RFAL", 4);
     put32(table + 32, 1);
-    put_checksum(table, size, 9);
+    put_checksum(t, offset, size, offset + 9);
 }
 
-static uint32_t write_facs(struct writer *w)
+static uint32_t write_facs(struct acpi_tables *t)
 {
-    uint32_t address = take(w, FACS_SIZE);
-    uint8_t *facs = w->ram + address;
+    uint32_t offset = take(t, FACS_SIZE);
+    uint8_t *facs = t->bytes + offset;
 
     memcpy(facs, "FACS", 4);
     put32(facs + 4, FACS_SIZE);
-    return address;
+    return offset;
 }
 
-static uint32_t write_dsdt(struct writer *w)
+static uint32_t write_dsdt(struct acpi_tables *t)
 {
-    uint32_t address = take(w, sizeof(dsdt_aml));
+    uint32_t offset = take(t, sizeof(dsdt_aml));
 
-    memcpy(w->ram + address, dsdt_aml, sizeof(dsdt_aml));
-    return address;
+    memcpy(t->bytes + offset, dsdt_aml, sizeof(dsdt_aml));
+    return offset;
 }
 
 /* A generic address (ACPI 6.4 5.2.3.2): bytes of I/O space at a port. */
@@ -142,14 +161,14 @@ static void put_block(uint8_t *fadt, unsigned field, unsigned extended,
 }
 
 /* Revision 3: the first with a reset register. */
-static uint32_t write_fadt(struct writer *w, uint32_t facs, uint32_t dsdt)
+static uint32_t write_fadt(struct acpi_tables *t, uint32_t facs, uint32_t dsdt)
 {
-    uint32_t address = take(w, FADT_SIZE);
-    uint8_t *fadt = w->ram + address;
+    uint32_t offset = take(t, FADT_SIZE);
+    uint8_t *fadt = t->bytes + offset;
 
-    put32(fadt + FADT_FACS, facs);
-    put32(fadt + FADT_DSDT, dsdt);
-    put64(fadt + FADT_X_DSDT, dsdt);
+    put_pointer(t, offset + FADT_FACS, facs, 4);
+    put_pointer(t, offset + FADT_DSDT, dsdt, 4);
+    put_pointer(t, offset + FADT_X_DSDT, dsdt, 8);
     put16(fadt + FADT_SCI, SCI_IRQ);
     put32(fadt + FADT_SMI_COMMAND, SMI_COMMAND);
     fadt[FADT_ACPI_ENABLE] = SMI_ACPI_ON;
@@ -168,14 +187,14 @@ static uint32_t write_fadt(struct writer *w, uint32_t facs, uint32_t dsdt)
     fadt[FADT_RESET_VALUE] = RESET_HARD;
     put32(fadt + FADT_FLAGS, FADT_WBINVD | FADT_C1_SUPPORTED |
                                  FADT_NO_SLEEP_BUTTON | FADT_RESET_SUPPORTED);
-    put_header(fadt, "FACP", FADT_SIZE, 3);
-    return address;
+    put_header(t, offset, "FACP", FADT_SIZE, 3);
+    return offset;
 }
 
 /* The interrupt controllers (ACPI 6.4 5.2.12): one processor, one I/O APIC with
  * the ISA interrupts on the pins of the same number but for the timer's, the
  * SCI and the PCI interrupts level-triggered and active high. */
-static uint32_t write_madt(struct writer *w)
+static uint32_t write_madt(struct acpi_tables *t)
 {
     static const struct {
         uint8_t irq, pin, flags;
@@ -183,8 +202,8 @@ static uint32_t write_madt(struct writer *w)
         {0, 2, 0x0}, {5, 5, 0xd}, {9, 9, 0xd}, {10, 10, 0xd}, {11, 11, 0xd}};
     const uint32_t size =
         HEADER_SIZE + 8 + 8 + 12 + 6 + 10 * (uint32_t)(sizeof(overrides) / 3);
-    uint32_t address = take(w, size);
-    uint8_t *madt = w->ram + address, *p = madt + HEADER_SIZE;
+    uint32_t offset = take(t, size);
+    uint8_t *p = t->bytes + offset + HEADER_SIZE;
 
     put32(p, LAPIC_BASE);
     put32(p + 4, 1); /* there are 8259s too */
@@ -208,35 +227,56 @@ static uint32_t write_madt(struct writer *w)
     p[1] = 6;
     p[2] = 0xff;
     p[5] = 1;
-    put_header(madt, "APIC", size, 1);
-    return address;
+    put_header(t, offset, "APIC", size, 1);
+    return offset;
 }
 
-static uint32_t write_rsdt(struct writer *w, uint32_t fadt, uint32_t madt)
+/* The event timer (IA-PC HPET specification 1.0a, 3.2.4). */
+static uint32_t write_hpet(struct acpi_tables *t)
 {
-    uint32_t address = take(w, HEADER_SIZE + 8);
-    uint8_t *rsdt = w->ram + address;
+    uint32_t offset = take(t, HPET_SIZE);
+    uint8_t *p = t->bytes + offset + HEADER_SIZE;
 
-    put32(rsdt + HEADER_SIZE, fadt);
-    put32(rsdt + HEADER_SIZE + 4, madt);
-    put_header(rsdt, "RSDT", HEADER_SIZE + 8, 1);
-    return address;
+    put32(p, HPET_BLOCK_ID);
+    put64(p + 8, HPET_BASE); /* a generic address of space 0, memory */
+    put_header(t, offset, "HPET", HPET_SIZE, 1);
+    return offset;
 }
 
-void acpi_write(uint8_t *ram)
+static uint32_t write_rsdt(struct acpi_tables *t, const uint32_t *tables,
+                           unsigned count)
 {
-    struct writer w = {ram, BOOT_ACPI_BASE};
-    uint8_t *rsdp = ram + take(&w, RSDP_SIZE);
-    uint32_t facs = write_facs(&w);
-    uint32_t dsdt = write_dsdt(&w);
-    uint32_t fadt = write_fadt(&w, facs, dsdt);
-    uint32_t madt = write_madt(&w);
-    uint32_t rsdt = write_rsdt(&w, fadt, madt);
+    uint32_t size = HEADER_SIZE + 4 * count;
+    uint32_t offset = take(t, size);
 
-    _Static_assert(sizeof(dsdt_aml) < BOOT_ACPI_END - BOOT_ACPI_BASE - 1024,
-                   "the tables fit");
-    memcpy(rsdp, "RSD PTR ", 8);
-    memcpy(rsdp + 9, "RINGFA", 6);
-    put32(rsdp + 16, rsdt);
-    put_checksum(rsdp, RSDP_SIZE, 8);
+    for (unsigned i = 0; i < count; i++)
+        put_pointer(t, offset + HEADER_SIZE + 4 * i, tables[i], 4);
+    put_header(t, offset, "RSDT", size, 1);
+    return offset;
+}
+
+void acpi_build(struct acpi_tables *t, uint8_t *bytes, uint32_t base, bool hpet)
+{
+    uint32_t rsdp, facs, dsdt, tables[3], count = 0;
+
+    _Static_assert(sizeof(dsdt_aml) < ACPI_TABLES_MAX - 1024, "they fit");
+    *t = (struct acpi_tables){.bytes = bytes, .base = base};
+    rsdp = take(t, RSDP_SIZE);
+    facs = write_facs(t);
+    dsdt = write_dsdt(t);
+    tables[count++] = write_fadt(t, facs, dsdt);
+    tables[count++] = write_madt(t);
+    if (hpet)
+        tables[count++] = write_hpet(t);
+    memcpy(bytes + rsdp, "RSD PTR ", 8);
+    memcpy(bytes + rsdp + 9, "RINGFA", 6);
+    put_pointer(t, rsdp + 16, write_rsdt(t, tables, count), 4);
+    put_checksum(t, rsdp, RSDP_SIZE, rsdp + 8);
+}
+
+void acpi_write(uint8_t *ram, bool hpet)
+{
+    struct acpi_tables t;
+
+    acpi_build(&t, ram + BOOT_ACPI_BASE, BOOT_ACPI_BASE, hpet);
 }

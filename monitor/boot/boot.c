@@ -165,33 +165,41 @@ void boot_close(struct boot_image *image)
     free(image);
 }
 
-bool boot_rom_open(struct boot_rom *rom, const char *path, char *why,
-                   size_t why_size)
+bool boot_blob_read(struct boot_blob *blob, const char *path, char *why,
+                    size_t why_size)
 {
     struct boot_file file = {0};
 
     if (!boot_file_read(&file, path, why, why_size))
         return false;
-    if (!file.size || file.size % ROM_UNIT || file.size > ROM_SIZE_MAX) {
-        snprintf(why, why_size,
-                 "'%s' is no firmware: its size must be a multiple of 64 KiB "
-                 "and at most %u MiB",
-                 path, ROM_SIZE_MAX >> 20);
-        boot_file_free(&file);
-        return false;
-    }
-    *rom = (struct boot_rom){file.bytes, file.size};
+    *blob = (struct boot_blob){file.bytes, file.size};
     return true;
 }
 
-void boot_rom_close(struct boot_rom *rom)
+void boot_blob_free(struct boot_blob *blob)
 {
-    free(rom->bytes);
-    *rom = (struct boot_rom){0};
+    free(blob->bytes);
+    *blob = (struct boot_blob){0};
+}
+
+bool boot_rom_read(struct boot_blob *rom, const char *path, char *why,
+                   size_t why_size)
+{
+    if (!boot_blob_read(rom, path, why, why_size))
+        return false;
+    if (rom->size && rom->size % ROM_UNIT == 0 && rom->size <= ROM_SIZE_MAX)
+        return true;
+    snprintf(why, why_size,
+             "'%s' is no firmware: its size must be a multiple of 64 KiB and "
+             "at most %u MiB",
+             path, ROM_SIZE_MAX >> 20);
+    boot_blob_free(rom);
+    return false;
 }
 
 bool boot_load(const struct boot_image *image, uint8_t *ram, uint64_t ram_size,
-               bool acpi, struct boot_entry *entry, char *why, size_t why_size)
+               enum boot_tables tables, struct boot_entry *entry, char *why,
+               size_t why_size)
 {
     const struct boot_job job = {image, ram, ram_size, entry, why, why_size};
 
@@ -200,8 +208,8 @@ bool boot_load(const struct boot_image *image, uint8_t *ram, uint64_t ram_size,
                          (unsigned long long)(ram_size >> 10));
     *entry = (struct boot_entry){0};
     firmware_write(ram, ram_size);
-    if (acpi)
-        acpi_write(ram);
+    if (tables != TABLES_NONE)
+        acpi_write(ram, tables == TABLES_ALL);
     if (image->kind == BOOT_MULTIBOOT)
         return multiboot_load(&job);
     return linux_load(&job);

@@ -38,20 +38,50 @@ struct boot_image *boot_open(const char *kernel, const char *initrd,
                              const char *append, char *why, size_t why_size);
 void boot_close(struct boot_image *image);
 
+/* What the guest is told of by ACPI. */
+enum boot_tables { TABLES_NONE, TABLES_NO_HPET, TABLES_ALL };
+
 /* Writes firmware data, ACPI tables if asked for, the kernel and all it is
  * given into RAM. False with a line in why if they do not fit. */
 bool boot_load(const struct boot_image *image, uint8_t *ram, uint64_t ram_size,
-               bool acpi, struct boot_entry *entry, char *why, size_t why_size);
+               enum boot_tables tables, struct boot_entry *entry, char *why,
+               size_t why_size);
 
-/* A firmware ROM, as -bios takes it: a multiple of 64 KiB, at most 16 MiB.
- * False with a line in why on failure. */
-struct boot_rom {
+/* ACPI tables, the RSDP first: at most ACPI_TABLES_MAX zeroed bytes, made for
+ * the address base, with all that depends on it. Pointers hold base + offset.
+ */
+#define ACPI_TABLES_MAX (BOOT_ACPI_END - BOOT_ACPI_BASE)
+#define ACPI_RSDP_SIZE  20u
+#define ACPI_TABLES_AT  64u /* where the tables begin behind the RSDP */
+struct acpi_tables {
+    uint8_t *bytes;
+    uint32_t size, base;
+    struct acpi_pointer {
+        uint32_t at;
+        uint8_t size; /* 4 or 8 */
+    } pointers[16];
+    unsigned pointer_count;
+    struct acpi_checksum {
+        uint32_t start, size, at;
+    } checksums[16];
+    unsigned checksum_count;
+};
+void acpi_build(struct acpi_tables *t, uint8_t *bytes, uint32_t base,
+                bool hpet);
+
+/* A whole file's bytes; false with a line in why. */
+struct boot_blob {
     uint8_t *bytes;
     uint64_t size;
 };
-bool boot_rom_open(struct boot_rom *rom, const char *path, char *why,
+bool boot_blob_read(struct boot_blob *blob, const char *path, char *why,
+                    size_t why_size);
+void boot_blob_free(struct boot_blob *blob);
+
+/* A firmware ROM, as -bios takes it: a multiple of 64 KiB, at most 16 MiB.
+ * False with a line in why on failure. */
+bool boot_rom_read(struct boot_blob *rom, const char *path, char *why,
                    size_t why_size);
-void boot_rom_close(struct boot_rom *rom);
 
 /* Puts a freshly reset vcpu at the entry. */
 void boot_enter(const struct boot_entry *entry, struct vcpu *v);

@@ -72,8 +72,8 @@ void firmware_write(uint8_t *ram, uint64_t ram_size);
 /* Flat code and data descriptors at the given selectors of the boot GDT. */
 void firmware_write_gdt(uint8_t *ram, struct boot_entry *entry, uint16_t cs,
                         uint16_t ds);
-/* RSDP, RSDT, FADT, FACS, DSDT in [BOOT_ACPI_BASE, BOOT_ACPI_END). */
-void acpi_write(uint8_t *ram);
+/* RSDP, RSDT and the tables in [BOOT_ACPI_BASE, BOOT_ACPI_END). */
+void acpi_write(uint8_t *ram, bool hpet);
 
 /* Is this a Linux kernel that boots by the 32-bit protocol? linux_check says
  * whether the header is usable: false with a line in why. */

@@ -12,6 +12,8 @@
 #include "monitor/console/hmp.h"
 #include "monitor/console/terminal.h"
 #include "monitor/devices/debug_ports.h"
+#include "monitor/devices/fw_cfg.h"
+#include "monitor/devices/hpet.h"
 #include "monitor/devices/i8042.h"
 #include "monitor/devices/i8237.h"
 #include "monitor/devices/i8254.h"
@@ -126,6 +128,14 @@ static void on_shadow(void *opaque, const uint8_t *pam)
     w->config.map_memory(w->config.machine, pam);
 }
 
+static bool on_memory(void *opaque, gpa_t gpa, void *bytes, uint32_t size,
+                      bool write)
+{
+    struct wiring *w = opaque;
+
+    return w->config.memory(w->config.machine, gpa, bytes, size, write);
+}
+
 /* An ISA interrupt goes to both controllers; IRQ0 is pin 2 of the I/O APIC,
  * as the MADT says (the 8259s' cascade takes input 2). */
 static void set_isa_irq(void *controller, unsigned line, bool level)
@@ -140,6 +150,14 @@ static void set_isa_irq(void *controller, unsigned line, bool level)
 static struct irq isa_irq(struct wiring *w, unsigned line)
 {
     return (struct irq){set_isa_irq, w, line};
+}
+
+/* An input of the I/O APIC that is no ISA interrupt. */
+static void set_apic_pin(void *controller, unsigned pin, bool level)
+{
+    struct wiring *w = controller;
+
+    ioapic_set(w->set->ioapic, pin, level);
 }
 
 static void set_shared_irq(void *controller, unsigned line, bool level)
@@ -165,6 +183,14 @@ static int64_t time_of_day(bool localtime)
     return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
+static struct hpet *create_hpet(struct wiring *w)
+{
+    const struct hpet_lines lines = {
+        isa_irq(w, 0), isa_irq(w, 8), {set_apic_pin, w, 2}};
+
+    return hpet_create(w->set->bus, &lines);
+}
+
 static void create_chips(struct device_set *set, struct wiring *w)
 {
     const struct device_config *config = &w->config;
@@ -174,9 +200,13 @@ static void create_chips(struct device_set *set, struct wiring *w)
     set->lapic = lapic_create(bus, &lapic);
     set->ioapic = ioapic_create(bus, set->lapic);
     set->pic = i8259_create(bus, on_extint, w);
-    set->pit = i8254_create(bus, isa_irq(w, 0));
-    set->rtc = mc146818_create(bus, isa_irq(w, 8), config->ram_size,
-                               time_of_day(config->rtc_localtime));
+    if (!config->no_hpet)
+        set->hpet = create_hpet(w);
+    set->pit = i8254_create(bus, set->hpet ? hpet_irq0_input(set->hpet)
+                                           : isa_irq(w, 0));
+    set->rtc = mc146818_create(
+        bus, set->hpet ? hpet_irq8_input(set->hpet) : isa_irq(w, 8),
+        config->ram_size, time_of_day(config->rtc_localtime));
     set->kbc = i8042_create(bus, isa_irq(w, 1), isa_irq(w, 12), on_reset, w);
     set->pci = pci_host_create(bus, on_reset, w);
     if (config->firmware)
@@ -186,6 +216,7 @@ static void create_chips(struct device_set *set, struct wiring *w)
             piix4_pm_create(bus, set->pci, isa_irq(w, 9), on_power_off, w);
     set->dma = i8237_create(bus);
     set->debug = debug_ports_create(bus);
+    set->fw_cfg = fw_cfg_create(bus, config->memory ? on_memory : NULL, w);
 }
 
 static bool is_none(const char *spec)
@@ -356,6 +387,8 @@ void devices_reset(struct device_set *set)
     lapic_reset(set->lapic);
     ioapic_reset(set->ioapic);
     i8259_reset(set->pic);
+    if (set->hpet)
+        hpet_reset(set->hpet);
     i8254_reset(set->pit);
     mc146818_reset(set->rtc);
     i8042_reset(set->kbc);
@@ -363,6 +396,7 @@ void devices_reset(struct device_set *set)
     if (set->pm)
         piix4_pm_reset(set->pm);
     i8237_reset(set->dma);
+    fw_cfg_reset(set->fw_cfg);
     for (unsigned i = 0; i < DEVICES_SERIAL_PORTS; i++) {
         if (set->uart[i])
             uart16550_reset(set->uart[i]);
@@ -383,6 +417,7 @@ void devices_destroy(struct device_set *set)
         if (set->uart[i])
             uart16550_destroy(set->uart[i]);
     }
+    fw_cfg_destroy(set->fw_cfg);
     debug_ports_destroy(set->debug);
     i8237_destroy(set->dma);
     if (set->pm)
@@ -391,6 +426,8 @@ void devices_destroy(struct device_set *set)
     i8042_destroy(set->kbc);
     mc146818_destroy(set->rtc);
     i8254_destroy(set->pit);
+    if (set->hpet)
+        hpet_destroy(set->hpet);
     i8259_destroy(set->pic);
     ioapic_destroy(set->ioapic);
     lapic_destroy(set->lapic);

@@ -37,9 +37,10 @@ struct device_config {
     uint16_t debug_exit_port; /* 0: 0x501 */
     unsigned debug_exit_size; /* 0: 2 bytes */
     bool firmware;            /* there is a ROM: it sets the chips up */
-    bool no_acpi;             /* no PM block at 0x600 and no PIIX4 function */
-    uint32_t apic_khz;        /* clock of the local APIC's timer */
-    bool rtc_localtime;       /* -rtc base=localtime */
+    bool no_hpet;
+    bool no_acpi;       /* no PM block at 0x600 and no PIIX4 function */
+    uint32_t apic_khz;  /* clock of the local APIC's timer */
+    bool rtc_localtime; /* -rtc base=localtime */
 
     /* The interrupt controller's INTR output changed. */
     void (*intr)(void *opaque, bool level);
@@ -48,6 +49,10 @@ struct device_config {
     /* What [0xc0000, 0x100000) is, at reset and when it changes: the host
      * bridge's seven PAM registers. Only if firmware is set; vcpu thread. */
     void (*map_memory)(struct machine *m, const uint8_t *pam);
+    /* Copies to (write) or from guest memory; false if it is not all memory.
+     * NULL: devices cannot reach it. vcpu thread. */
+    bool (*memory)(struct machine *m, gpa_t gpa, void *bytes, uint32_t size,
+                   bool write);
     /* Normally machine_request. */
     void (*request)(struct machine *m, enum machine_request why, int code);
     /* The monitor's stop and cont; NULL: the commands say it cannot. */
@@ -64,6 +69,7 @@ struct device_set {
     struct ioapic *ioapic;
     struct i8259 *pic;
     struct i8254 *pit;
+    struct hpet *hpet; /* NULL: none */
     struct mc146818 *rtc;
     struct i8042 *kbc;
     struct uart16550 *uart[DEVICES_SERIAL_PORTS];
@@ -71,6 +77,7 @@ struct device_set {
     struct piix4_pm *pm;
     struct i8237 *dma;
     struct debug_ports *debug;
+    struct fw_cfg *fw_cfg;
     struct hmp *hmp, *mux_hmp; /* -monitor; behind mon:stdio */
     struct wiring *wiring;
 };

@@ -249,7 +249,8 @@ static void reset_function(struct pci_function *f)
     f->config[0x3c] = 9;
     f->config[0x3d] = 1;                        /* INTA */
     put32(f->config + 0x40, PIIX4_PM_BASE | 1); /* PMBA */
-    f->config[0x80] = 1;                        /* PMREGMISC: block enabled */
+    f->config[0x5b] = 0x02; /* APMC: firmware need set up no SMM */
+    f->config[0x80] = 1;    /* PMREGMISC: block enabled */
     put32(f->config + 0x90, SMBUS_BASE | 1);
     f->config[0xd2] = 0x09; /* SMBus host enabled, interrupt by IRQ9 */
 }

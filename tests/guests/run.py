@@ -43,13 +43,14 @@ def wanted_exit(options):
 
 
 def extra_options(options):
-    """cpu=MODEL, and the words of args=WORD,WORD...; a + in one is a blank."""
+    """cpu=MODEL, and the words of args=WORD,WORD...: + is a blank, ; a comma."""
     words = []
     for option in options:
         if option.startswith("cpu="):
             words += ["-cpu", option[4:]]
         if option.startswith("args="):
-            words += [w.replace("+", " ") for w in option[5:].split(",")]
+            words += [w.replace("+", " ").replace(";", ",")
+                      for w in option[5:].split(",")]
     return words
 
 

@@ -67,7 +67,7 @@ static inline uint8_t *boot_bytes(const void *kernel, size_t size,
     image = boot_open(path, initrd, append, boot_why, sizeof(boot_why));
     if (image) {
         ram = ram_make(ram_size);
-        if (!boot_load(image, ram, ram_size, false, &boot_entry, boot_why,
+        if (!boot_load(image, ram, ram_size, TABLES_NONE, &boot_entry, boot_why,
                        sizeof(boot_why))) {
             ram_drop(ram, ram_size);
             ram = NULL;

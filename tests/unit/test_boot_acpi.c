@@ -39,12 +39,12 @@ START_TEST(guest_finds_all_tables)
     uint8_t *ram = ram_make(2 * MIB);
     uint8_t *rsdp, *rsdt, *fadt, *facs, *madt;
 
-    acpi_write(ram);
+    acpi_write(ram, true);
     rsdp = find_rsdp(ram);
     ck_assert_ptr_nonnull(rsdp);
     ck_assert_uint_eq(rsdp[15], 0);
     rsdt = table_at(ram, get32(rsdp + 16), "RSDT");
-    ck_assert_uint_eq(get32(rsdt + 4), 44);
+    ck_assert_uint_eq(get32(rsdt + 4), 48);
     fadt = table_at(ram, get32(rsdt + 36), "FACP");
     table_at(ram, get32(fadt + 40), "DSDT");
     facs = ram + get32(fadt + 36);
@@ -54,6 +54,8 @@ START_TEST(guest_finds_all_tables)
     ck_assert_uint_eq(get32(madt + 36), 0xfee00000);
     ck_assert_uint_eq(madt[44], 0); /* the processor, enabled */
     ck_assert_uint_eq(get32(madt + 48), 1);
+    ck_assert_uint_eq(get32(table_at(ram, get32(rsdt + 44), "HPET") + 44),
+                      0xfed00000);
     ck_assert_uint_eq(madt[52], 1); /* the I/O APIC */
     ck_assert_uint_eq(get32(madt + 56), 0xfec00000);
     ram_drop(ram, 2 * MIB);
@@ -65,7 +67,7 @@ START_TEST(fadt_names_the_power_management_block)
     uint8_t *ram = ram_make(2 * MIB);
     uint8_t *fadt;
 
-    acpi_write(ram);
+    acpi_write(ram, true);
     fadt = ram + get32(ram + get32(find_rsdp(ram) + 16) + 36);
     ck_assert_uint_eq(get16(fadt + 46), 9);
     ck_assert_uint_eq(get32(fadt + 56), 0x600);

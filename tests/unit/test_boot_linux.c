@@ -224,12 +224,12 @@ START_TEST(restart_writes_the_same_bytes)
     image = boot_open(path, path, "x", boot_why, sizeof(boot_why));
     ck_assert_ptr_nonnull(image);
     file_drop(path);
-    ck_assert(boot_load(image, one, TEST_RAM, true, &boot_entry, boot_why,
+    ck_assert(boot_load(image, one, TEST_RAM, TABLES_ALL, &boot_entry, boot_why,
                         sizeof(boot_why)));
     /* leftovers of a guest */
     memset(two + 0xe0000, 0x5a, 0x20000 + LINUX_BODY);
     memset(two + 0x10000, 0x5a, 0x1000);
-    ck_assert(boot_load(image, two, TEST_RAM, true, &boot_entry, boot_why,
+    ck_assert(boot_load(image, two, TEST_RAM, TABLES_ALL, &boot_entry, boot_why,
                         sizeof(boot_why)));
     ck_assert_mem_eq(one, two, TEST_RAM);
     boot_close(image);

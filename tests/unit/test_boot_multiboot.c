@@ -62,8 +62,8 @@ START_TEST(bss_is_cleared)
     image = boot_open(path, NULL, NULL, boot_why, sizeof(boot_why));
     ck_assert_ptr_nonnull(image);
     memset(ram + 2 * MIB, 0xee, 0x3000);
-    ck_assert(boot_load(image, ram, TEST_RAM, false, &boot_entry, boot_why,
-                        sizeof(boot_why)));
+    ck_assert(boot_load(image, ram, TEST_RAM, TABLES_NONE, &boot_entry,
+                        boot_why, sizeof(boot_why)));
     ck_assert_uint_eq(ram[2 * MIB + 0x200], 0);
     ck_assert_uint_eq(ram[2 * MIB + 0x1fff], 0);
     ck_assert_uint_eq(ram[2 * MIB + 0x2000], 0xee);

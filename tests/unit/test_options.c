@@ -305,6 +305,28 @@ START_TEST(firmware_needs_no_kernel)
 }
 END_TEST
 
+START_TEST(firmware_files_and_hpet)
+{
+    accept("-bios b -fw_cfg name=opt/a,string=x -fw_cfg opt/b,file=f");
+    ck_assert_uint_eq(options.machine.fw_cfg_count, 2);
+    ck_assert_str_eq(options.machine.fw_cfg[0].name, "opt/a");
+    ck_assert_str_eq(options.machine.fw_cfg[0].value, "x");
+    ck_assert(!options.machine.fw_cfg[0].from_file);
+    ck_assert_str_eq(options.machine.fw_cfg[1].name, "opt/b");
+    ck_assert(options.machine.fw_cfg[1].from_file);
+    refuse("-bios b -fw_cfg name=a", "either", "string");
+    refuse("-bios b -fw_cfg name=a,file=b,string=c", "either", "string");
+    refuse("-bios b -fw_cfg nam=a,file=b", "nam", "'name'");
+    ck_assert(!options.machine.no_hpet);
+    accept("-bios b -no-hpet -nographic");
+    ck_assert(options.machine.no_hpet && options.machine.no_graphics);
+    accept("-bios b -machine pc,hpet=off,graphics=off");
+    ck_assert(options.machine.no_hpet && options.machine.no_graphics);
+    accept("-bios b -machine hpet=on");
+    ck_assert(!options.machine.no_hpet);
+}
+END_TEST
+
 START_TEST(options_without_effect_are_accepted)
 {
     accept("-kernel k -name vm -boot c -k de -no-hpet -usb -net none -nic none "
@@ -414,6 +436,7 @@ int main(void)
     tcase_add_test(tests, machine_is_the_pc);
     tcase_add_test(tests, endings_are_qemus);
     tcase_add_test(tests, firmware_needs_no_kernel);
+    tcase_add_test(tests, firmware_files_and_hpet);
     tcase_add_test(tests, options_without_effect_are_accepted);
     tcase_add_test(tests, unknown_words_are_named_with_the_nearest_known);
     tcase_add_test(tests, missing_parts_are_named);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What fw_cfg tells firmware and guests of the machine: memory, processors,
+ * ACPI tables with a script for placing them, and the user's own files.
+ */
+#ifndef RINGFALL_MONITOR_FIRMWARE_CONFIG_H
+#define RINGFALL_MONITOR_FIRMWARE_CONFIG_H
+
+#include "monitor/devices/fw_cfg.h"
+#include "monitor/machine.h"
+
+/* False with a line in why. */
+bool firmware_config_fill(struct fw_cfg *fw, const struct machine_options *o,
+                          char *why, size_t why_size);
+
+#endif
