@@ -414,8 +414,7 @@ struct direct *direct_create(struct engine_bt *bt, char *why, size_t why_size)
     d->spaces = mmu_user_windows(bt->mmu);
     d->space = calloc(d->spaces, sizeof(*d->space));
     d->wanted = calloc(d->spaces, 1);
-    d->exec_frames =
-        calloc(mmu_ram_size(bt->mmu) >> PAGE_SHIFT, sizeof(*d->exec_frames));
+    d->exec_frames = calloc(mmu_frames(bt->mmu), sizeof(*d->exec_frames));
     d->automatic = bt->options.user == USER_AUTO;
     d->ms = host_tsc_khz();
     if (!d->space || !d->wanted || !d->exec_frames ||
