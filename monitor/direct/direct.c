@@ -365,7 +365,9 @@ bool direct_run(struct direct *d)
     if (!eligible(bt))
         return false;
     s = direct_space_now(d);
-    if (!space_ready(d, s) || !put_state(bt->v, s->box, &r, &set))
+    if (!space_ready(d, s) ||
+        (s->box->rights[bt->v->eip >> PAGE_SHIFT] & SANDBOX_REVEALS) ||
+        !put_state(bt->v, s->box, &r, &set))
         return false;
     bt_fpu_forget_code(bt);
     if (!sandbox_set_fpu(s->box, bt->v->fpu))

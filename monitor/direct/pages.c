@@ -19,6 +19,9 @@
 
 #define REACH        512u /* pages a fault may bring on each side */
 #define CODE_REACH   16u  /* of code, which must be read first */
+#define BLOCK        512u /* pages around a fault that are looked at */
+#define MIN_AHEAD    8u   /* mappings made there with it, at first */
+#define MAX_AHEAD    256u
 #define LINEAR_PAGES (1u << 20)
 #define INSN_BYTES   15
 
@@ -124,7 +127,7 @@ void pages_forget(struct direct *d, struct direct_space *s)
     exec_remove_range(d, s, 0, LINEAR_PAGES);
     free(s->exec);
     s->exec = NULL;
-    s->exec_count = s->exec_room = 0;
+    s->exec_count = s->exec_room = s->ahead = 0;
     s->lost_count = 0;
     s->all_lost = false;
 }
@@ -154,7 +157,9 @@ static void show_code(struct direct *d, struct direct_space *s,
     unsigned rights = SANDBOX_READ;
 
     exec_remove_range(d, s, page, page + 1);
-    if (!reveals_host(bytes, s->box->cpuid_faults) && exec_add(d, s, page, gfn))
+    if (reveals_host(bytes, s->box->cpuid_faults))
+        rights |= SANDBOX_REVEALS;
+    else if (exec_add(d, s, page, gfn))
         rights |= SANDBOX_EXEC;
     sandbox_map(s->box, page, page + 1, gfn, rights);
 }
@@ -172,6 +177,28 @@ static void show_code_run(struct direct *d, struct direct_space *s,
             show_code(d, s, run, p);
     for (unsigned p = run->first; p < run->end; p++)
         mmu_trace_code(d->bt->mmu, run->gfn + (p - run->first), false);
+}
+
+/* What the window has near by, the sandbox will want soon: one more mapping
+ * costs little beside one more stop. The more faults, the more of it. */
+static void show_neighbours(struct direct *d, struct direct_space *s,
+                            unsigned page)
+{
+    unsigned left = s->ahead ? s->ahead : MIN_AHEAD;
+    unsigned end = (page & ~(BLOCK - 1)) + BLOCK;
+    struct mmu_run run;
+
+    s->ahead = left < MAX_AHEAD ? 2 * left : left;
+    for (unsigned p = page & ~(BLOCK - 1); p < end && left; p++) {
+        if (s->box->rights[p] ||
+            !mmu_user_run(d->bt->mmu, p << PAGE_SHIFT, BLOCK, &run))
+            continue;
+        if (!run.exec) {
+            show_data(s->box, &run, p);
+            left--;
+        }
+        p = run.end - 1;
+    }
 }
 
 bool pages_fill(struct direct *d, struct direct_space *s, uint32_t eip,
@@ -205,6 +232,8 @@ bool pages_fill(struct direct *d, struct direct_space *s, uint32_t eip,
         show_code_run(d, s, &run, page);
     else
         show_data(s->box, &run, page);
+    if (!fetch)
+        show_neighbours(d, s, page);
     stat_inc(DIRECT_FILLS);
     return !fetch || (s->box->rights[page] & SANDBOX_EXEC);
 }

@@ -33,7 +33,13 @@ bool sandbox_host_create(struct sandbox_host *host, int ram_file, char *why,
                          size_t why_size);
 void sandbox_host_destroy(struct sandbox_host *host);
 
-enum { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_EXEC = 4 };
+/* SANDBOX_REVEALS is a note: code that must not run there. */
+enum {
+    SANDBOX_READ = 1,
+    SANDBOX_WRITE = 2,
+    SANDBOX_EXEC = 4,
+    SANDBOX_REVEALS = 8,
+};
 
 struct sandbox {
     const struct sandbox_host *host;

@@ -25,6 +25,7 @@ struct direct_space {
         gfn_t gfn;
     } * exec;
     unsigned exec_count, exec_room;
+    unsigned ahead; /* mappings beyond those of the fault's own run */
 
     /* The policy's (policy.c), in TSC cycles. */
     uint64_t since;    /* begin of what is being counted */
