@@ -25,6 +25,7 @@ struct engine_bt {
     uint64_t loaded_window; /* what gs holds */
     bool fsgsbase;          /* wrgsbase may be used */
     bool code_has_avx;      /* v->avx_enabled when the code was made */
+    bool model_is_host;     /* -cpu lacks nothing that user code could find */
     bool reset_stack;       /* forget the private host stack */
     bool step_due;          /* a TU_STEP instruction was completed */
     bool step_trap;         /* TF was set when it began */

@@ -495,6 +495,25 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
     return true;
 }
 
+bool cpu_model_covers_host(const struct cpu_model *model)
+{
+    static const char *const always[] = {"fpu",  "cx8", "cmov", "mmx",
+                                         "fxsr", "sse", "sse2"};
+    struct cpu_model m = *model;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(always); i++)
+        if (!model_has(&m, always[i]))
+            return false;
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
+        const struct feature *f = &features[i];
+
+        if ((f->origin == HOST || f->origin == VEX) && feature_available(f) &&
+            !model_has(&m, f->name))
+            return false;
+    }
+    return true;
+}
+
 void cpu_model_difference(const struct cpu_model *model,
                           const struct cpu_model *less, char *names,
                           size_t size)

@@ -86,6 +86,9 @@ uint32_t cpu_model_xcr0(const struct cpu_model *model);
 /* CPUID as the guest sees it (SDM 2A CPUID). */
 struct cpuid_leaf cpu_model_cpuid(const struct cpu_model *model, uint32_t leaf,
                                   uint32_t subleaf);
+/* True if the host's CPU has no instruction for user code that the model lacks,
+ * of those known here: then none has to be kept from running there. */
+bool cpu_model_covers_host(const struct cpu_model *model);
 /* Names of the features that model has and less has not, blanks between. */
 void cpu_model_difference(const struct cpu_model *model,
                           const struct cpu_model *less, char *names,

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "vcpu/callouts.h"
 #include "vcpu/host_tsc.h"
+#include "vcpu/model.h"
 #include "vcpu/vcpu.h"
 
 #define LOW_SPACE   (1ull << 32)
@@ -36,7 +37,7 @@ static bool eligible(const struct engine_bt *bt)
     const struct vcpu *v = bt->v;
     const uint32_t cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
 
-    return bt->mode == TU_USER && !v->debug &&
+    return bt->mode == TU_USER && !v->debug && bt->model_is_host &&
            !(v->eflags_sys &
              (EFL_AC | EFL_TF | EFL_IOPL | EFL_VIF | EFL_VIP)) &&
            v->eflags_if && (v->cr0 & CR0_NE) && (v->cr4 & cr4) == cr4 &&
@@ -54,6 +55,18 @@ static unsigned host_selector(struct sandbox *box, const struct segment *s,
     if (!s->base)
         return SANDBOX_DS;
     return sandbox_set_tls(box, tls, s->base) ? SANDBOX_TLS(tls) : 0;
+}
+
+static bool put_vectors(const struct vcpu *v, struct sandbox *box)
+{
+    return v->ymm_used ? sandbox_set_vectors(box, v->fpu, v->ymm_high)
+                       : sandbox_set_fpu(box, v->fpu);
+}
+
+static bool get_vectors(struct vcpu *v, struct sandbox *box)
+{
+    return v->ymm_used ? sandbox_get_vectors(box, v->fpu, v->ymm_high)
+                       : sandbox_get_fpu(box, v->fpu);
 }
 
 struct selectors {
@@ -370,11 +383,11 @@ bool direct_run(struct direct *d)
         !put_state(bt->v, s->box, &r, &set))
         return false;
     bt_fpu_forget_code(bt);
-    if (!sandbox_set_fpu(s->box, bt->v->fpu))
+    if (!put_vectors(bt->v, s->box))
         return false;
     stat_inc(DIRECT_RUNS);
     outcome = run_box(d, s, &r);
-    CHECK(outcome != RUN_LOST && sandbox_get_fpu(s->box, bt->v->fpu),
+    CHECK(outcome != RUN_LOST && get_vectors(bt->v, s->box),
           "the process that ran the guest's user code was ended from outside");
     loads_ok = get_state(bt->v, &r, &set);
     bt_forget_stacks(bt);
@@ -418,6 +431,7 @@ struct direct *direct_create(struct engine_bt *bt, char *why, size_t why_size)
     d->wanted = calloc(d->spaces, 1);
     d->exec_frames = calloc(mmu_frames(bt->mmu), sizeof(*d->exec_frames));
     d->automatic = bt->options.user == USER_AUTO;
+    bt->model_is_host = cpu_model_covers_host(bt->v->model);
     d->ms = host_tsc_khz();
     if (!d->space || !d->wanted || !d->exec_frames ||
         !sandbox_host_create(&d->host, mmu_ram_file(bt->mmu), why, why_size)) {

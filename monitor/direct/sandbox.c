@@ -46,8 +46,14 @@
 #define FLAGS_ORDER       (UINT64_MAX - 1)
 #define FLAGS_ALWAYS      0x202 /* what flags always have in a process */
 #define XSTATE_BYTES      0x4000
-#define XSTATE_BV         512    /* offset of XSTATE_BV in an XSAVE image */
+#define XSTATE_LEGACY     464 /* what of the FXSAVE image is state */
+#define XSTATE_BV         512 /* offset of XSTATE_BV in an XSAVE image */
+#define XSTATE_HEADER     64  /* its length, from there */
+#define XSTATE_YMM        576
+#define XSTATE_YMMS       256    /* of sixteen registers */
 #define ARCH_CPUID_FAULTS 0x1012 /* ARCH_SET_CPUID */
+
+static uint8_t xstate[XSTATE_BYTES] __attribute__((aligned(64)));
 
 /* A system call, as the mapper reads it; FLAGS_ORDER: arg[0] into flags. */
 struct order {
@@ -298,13 +304,12 @@ static bool obey(struct sandbox *box, bool *interrupted)
 /* The registers are what the monitor's thread had in them. */
 static bool clean_vectors(struct sandbox *box)
 {
-    static uint8_t image[XSTATE_BYTES] __attribute__((aligned(64)));
-    struct iovec iov = {image, sizeof(image)};
+    struct iovec iov = {xstate, sizeof(xstate)};
     const uint64_t x87_and_sse = 3;
 
     if (ptrace(PTRACE_GETREGSET, box->pid, NT_X86_XSTATE, &iov) != 0)
         return false;
-    memcpy(image + XSTATE_BV, &x87_and_sse, sizeof(x87_and_sse));
+    memcpy(xstate + XSTATE_BV, &x87_and_sse, sizeof(x87_and_sse));
     return ptrace(PTRACE_SETREGSET, box->pid, NT_X86_XSTATE, &iov) == 0;
 }
 
@@ -470,6 +475,35 @@ bool sandbox_set_fpu(struct sandbox *box, const uint8_t *fxsave)
 bool sandbox_get_fpu(struct sandbox *box, uint8_t *fxsave)
 {
     return ptrace(PTRACE_GETFPREGS, box->pid, NULL, fxsave) == 0;
+}
+
+/* The kernel takes all components or none: the others as they were. */
+bool sandbox_set_vectors(struct sandbox *box, const uint8_t *fxsave,
+                         const uint8_t upper[8][16])
+{
+    struct iovec iov = {xstate, sizeof(xstate)};
+    const uint64_t components = 7;
+
+    if (ptrace(PTRACE_GETREGSET, box->pid, NT_X86_XSTATE, &iov) != 0)
+        return false;
+    memcpy(xstate, fxsave, XSTATE_LEGACY);
+    memset(xstate + XSTATE_BV, 0, XSTATE_HEADER);
+    memcpy(xstate + XSTATE_BV, &components, sizeof(components));
+    memset(xstate + XSTATE_YMM, 0, XSTATE_YMMS);
+    memcpy(xstate + XSTATE_YMM, upper, 8 * sizeof(upper[0]));
+    return ptrace(PTRACE_SETREGSET, box->pid, NT_X86_XSTATE, &iov) == 0;
+}
+
+bool sandbox_get_vectors(struct sandbox *box, uint8_t *fxsave,
+                         uint8_t upper[8][16])
+{
+    struct iovec iov = {xstate, sizeof(xstate)};
+
+    if (ptrace(PTRACE_GETREGSET, box->pid, NT_X86_XSTATE, &iov) != 0)
+        return false;
+    memcpy(fxsave, xstate, XSTATE_LEGACY);
+    memcpy(upper, xstate + XSTATE_YMM, 8 * sizeof(upper[0]));
+    return true;
 }
 
 static void describe(struct sandbox *box, int status, struct sandbox_stop *stop)

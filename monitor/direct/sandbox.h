@@ -78,6 +78,11 @@ bool sandbox_set_tls(struct sandbox *box, unsigned i, uint32_t base);
 /* The x87 and SSE state, as fxsave writes it. */
 bool sandbox_set_fpu(struct sandbox *box, const uint8_t *fxsave);
 bool sandbox_get_fpu(struct sandbox *box, uint8_t *fxsave);
+/* The same with the upper halves of ymm0-7, which cost more. */
+bool sandbox_set_vectors(struct sandbox *box, const uint8_t *fxsave,
+                         const uint8_t upper[8][16]);
+bool sandbox_get_vectors(struct sandbox *box, uint8_t *fxsave,
+                         uint8_t upper[8][16]);
 
 /* Why code there stopped. */
 struct sandbox_stop {
