@@ -526,12 +526,13 @@ static void describe(struct sandbox *box, int status, struct sandbox_stop *stop)
 void sandbox_run(struct sandbox *box, struct user_regs_struct *regs,
                  struct sandbox_stop *stop)
 {
+    struct user_regs_struct now;
     bool interrupted = false;
     int status;
 
     *stop = (struct sandbox_stop){.why = SANDBOX_BROKEN};
     if (box->order_count && !obey(box, &interrupted)) {
-        if (!box->pid)
+        if (!box->pid || ptrace(PTRACE_GETREGS, box->pid, NULL, &now) != 0)
             stop->why = SANDBOX_GONE;
         return;
     }
