@@ -20,6 +20,7 @@
 #include <string.h>
 
 struct bt_breaks {
+    bool valid; /* false: code was translated for nobody since */
     unsigned count;
     gva_t address[DEBUG_BREAKS];
 };
@@ -27,7 +28,7 @@ struct bt_breaks {
 static bool breaks_changed(const struct bt_breaks *have,
                            const struct vcpu_debug *want)
 {
-    if (have->count != want->break_count)
+    if (!have->valid || have->count != want->break_count)
         return true;
     for (unsigned i = 0; i < have->count; i++)
         if (have->address[i] != want->breaks[i].address)
@@ -40,7 +41,12 @@ void bt_debug_begin(struct engine_bt *bt)
     const struct vcpu_debug *d = bt->v->debug;
     struct bt_breaks *b = bt->breaks;
 
-    if (LIKELY(!d) || d->step) /* steps run units of one instruction */
+    if (LIKELY(!d)) {
+        if (b)
+            b->valid = false;
+        return;
+    }
+    if (d->step) /* runs units of one instruction */
         return;
     if (!b) {
         b = bt->breaks = calloc(1, sizeof(*b));
@@ -49,6 +55,7 @@ void bt_debug_begin(struct engine_bt *bt)
     if (!breaks_changed(b, d))
         return;
     bt_flush(bt);
+    b->valid = true;
     b->count = d->break_count;
     for (unsigned i = 0; i < b->count; i++)
         b->address[i] = d->breaks[i].address;

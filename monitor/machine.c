@@ -606,7 +606,8 @@ static void tell_stopped(struct machine *m)
         m->stop_told = true;
         if (m->stop_is_debug)
             stop = &m->vcpu->debug->stop;
-        vcpu_debug_step(m->vcpu, false, false);
+        if (m->vcpu->debug)
+            vcpu_debug_step(m->vcpu, false, false);
         m->debugger->stopped(m->debugger->opaque, stop);
     }
     machine_unlock();

@@ -90,6 +90,15 @@ bool vcpu_debug_stops_before(struct vcpu *v);
 /* Behind one that was run in TU_STEP mode, or behind an event's delivery. */
 bool vcpu_debug_stops_behind(struct vcpu *v);
 
+/* Anything is set that instructions must be looked at for. */
+static inline bool vcpu_debug_active(const struct vcpu *v)
+{
+    const struct vcpu_debug *d = v->debug;
+
+    return UNLIKELY(d != NULL) &&
+           (d->break_count || d->watch_count || d->step || d->pass);
+}
+
 static inline bool vcpu_debug_watches(const struct vcpu *v)
 {
     return UNLIKELY(v->debug != NULL) && v->debug->watch_count;

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "vcpu/callouts.h"
+#include "vcpu/debug.h"
 #include "vcpu/host_tsc.h"
 #include "vcpu/model.h"
 #include "vcpu/vcpu.h"
@@ -37,7 +38,7 @@ static bool eligible(const struct engine_bt *bt)
     const struct vcpu *v = bt->v;
     const uint32_t cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
 
-    return bt->mode == TU_USER && !v->debug && bt->model_is_host &&
+    return bt->mode == TU_USER && !vcpu_debug_active(v) && bt->model_is_host &&
            !(v->eflags_sys &
              (EFL_AC | EFL_TF | EFL_IOPL | EFL_VIF | EFL_VIP)) &&
            v->eflags_if && (v->cr0 & CR0_NE) && (v->cr4 & cr4) == cr4 &&

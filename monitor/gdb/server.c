@@ -38,6 +38,7 @@ struct gdb_server {
     int fd; /* the connection, or -1 */
     struct io_watch *watch;
     struct gdb_session *session;
+    bool connected;
     bool broken; /* to be closed when it is safe */
     uint8_t out[OUT_SIZE];
     size_t out_count;
@@ -83,6 +84,23 @@ static void send_bytes(void *connection, const uint8_t *bytes, size_t count)
     push(server);
 }
 
+static void give_points(struct machine *m, void *opaque)
+{
+    struct gdb_server *server = opaque;
+    struct vcpu *v = machine_vcpu(m);
+
+    memset(&server->points, 0, sizeof(server->points));
+    v->debug = server->connected ? &server->points : NULL;
+    v->mode_dirty = true;
+}
+
+/* The virtual CPU looks for points only while somebody can set some. */
+static bool set_points(struct gdb_server *server, bool connected)
+{
+    server->connected = connected;
+    return machine_on_vcpu(server->machine, give_points, server);
+}
+
 static void hang_up(struct gdb_server *server)
 {
     struct gdb_session *session = server->session;
@@ -93,6 +111,7 @@ static void hang_up(struct gdb_server *server)
     server->session = NULL;
     server->out_count = 0;
     gdb_session_destroy(session);
+    set_points(server, false);
     io_thread_modify(server->listen, EPOLLIN);
 }
 
@@ -125,7 +144,9 @@ static void accepted(void *opaque, uint32_t events)
     if (fd < 0)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    server->watch = io_thread_add_fd(fd, EPOLLIN, ready, server);
+    server->watch = set_points(server, true)
+                        ? io_thread_add_fd(fd, EPOLLIN, ready, server)
+                        : NULL;
     if (!server->watch) {
         close(fd);
         return;
@@ -326,7 +347,6 @@ struct gdb_server *gdb_server_create(struct machine *m, const char *spec,
         gdb_server_destroy(server);
         return NULL;
     }
-    machine_vcpu(m)->debug = &server->points;
     return server;
 }
 

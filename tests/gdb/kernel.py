@@ -49,9 +49,14 @@ def boot(stops):
 
 
 def live(stops):
+    entry = int(os.environ["GDB_ENTRY"])
+    run(f"tbreak *{entry}")
+    print("ready", flush=True)
+    run("continue")
+    same("a program begins", number("$pc"), entry)
+    same("in user space", number("$cs") & 3, 3)
     point = gdb.Breakpoint("*do_sys_openat2")
     point.condition = '$_streq((char *)$edx, "/proc/version")'
-    print("ready", flush=True)
     run("continue")
     same("the file the shell's user names", text_at(number("$edx")),
          "/proc/version")

@@ -196,13 +196,21 @@ def kernel_boot(score, vmm, folder, program):
         console.close()
 
 
+def entry_of(path):
+    """Where an ELF program begins."""
+    with open(path, "rb") as program:
+        return int.from_bytes(program.read(28)[24:], "little")
+
+
 def kernel_live(score, console, path, program):
     """Types the command that the script inside gdb waits for."""
     start = len(console.output)
     gdb = subprocess.Popen(
         gdb_command("kernel.py", program), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env=os.environ | {"GDB_AT": path, "GDB_PHASE": "live"})
+        env=os.environ | {
+            "GDB_AT": path, "GDB_PHASE": "live",
+            "GDB_ENTRY": str(entry_of(os.path.join(FILES, "busybox")))})
     lines = []
     for line in gdb.stdout:
         lines.append(line)

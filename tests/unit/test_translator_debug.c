@@ -94,6 +94,22 @@ START_TEST(breakpoints_that_come_back_flush_nothing)
 }
 END_TEST
 
+START_TEST(code_translated_between_two_debuggers_is_not_trusted)
+{
+    begin((unsigned)_i);
+    vcpu_debug_add_break(v, CODE + 9, DEBUG_BREAK_SOFT);
+    expect_stop(DEBUG_STOP_BREAK, CODE + 9);
+    v->debug = NULL;
+    v->mode_dirty = true;
+    expect_end();
+    v->eip = CODE;
+    v->debug = &points;
+    points.pass = false;
+    expect_stop(DEBUG_STOP_BREAK, CODE + 9);
+    stop();
+}
+END_TEST
+
 START_TEST(a_step_is_one_instruction)
 {
     static const uint32_t where[] = {2, 7, 9, 0xe, 0xf, 7, 9};
@@ -187,6 +203,7 @@ int main(void)
         a_breakpoint_stops_each_round_of_a_loop,
         a_breakpoint_is_met_by_code_that_was_translated_before_it,
         breakpoints_that_come_back_flush_nothing,
+        code_translated_between_two_debuggers_is_not_trusted,
         a_step_is_one_instruction,
         a_watchpoint_stops_behind_the_access,
         a_watchpoint_elsewhere_or_of_the_other_kind_is_silent,
