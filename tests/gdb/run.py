@@ -235,9 +235,13 @@ def part_kernel(score, vmm, folder):
 class Client:
     """One connection to the stub."""
 
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)  # waits while others stand in line
+    def __init__(self, at):
+        """at: a path, or a port's number."""
+        if isinstance(at, int):
+            self.socket = socket.create_connection(("127.0.0.1", at))
+        else:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.connect(at)  # waits while others stand in line
         self.socket.settimeout(LIMIT)
         self.buffer = b""
 
@@ -374,10 +378,8 @@ def tcp(score, vmm):
     found = re.search(r"port (\d+)", line)
     score.check("a free port is told", None if found else repr(line))
     if found:
-        client = socket.create_connection(("127.0.0.1", int(found.group(1))),
-                                          timeout=LIMIT)
-        client.sendall(b"$D#44")
-        score.same("detaching by TCP", client.recv(16), b"+$OK#9a")
+        client = Client(int(found.group(1)))
+        score.same("detaching by TCP", client.ask("D"), "OK")
         client.close()
     else:
         machine.kill()
