@@ -113,7 +113,6 @@ def interrupt(stops):
     run("continue")
     same("Ctrl-C interrupts", stops.signal(), "SIGINT")
     check("an endless loop", number("spins") > 1000, str(number("spins")))
-    check("in which it was", "spin_while_set" in where(), str(where()))
     run("set var spin = 0")
     run("delete")
 
@@ -144,20 +143,19 @@ def registers():
         check("nonsense is refused", True)
 
 
-def halts(stops):
+def halts():
     """A step over hlt waits for what wakes it."""
-    run("disassemble sleep_once")
-    code = bytes(gdb.selected_inferior().read_memory(
-        number("(unsigned)sleep_once"), 64))
-    run(f"tbreak *{number('(unsigned)sleep_once') + code.index(0xF4)}")
-    run("continue")
+    memory = gdb.selected_inferior()
+    for _ in range(40):  # steps: no tick may come before the hlt
+        if bytes(memory.read_memory(number("$pc"), 1)) == b"\xf4":
+            break
+        run("stepi")
     run("stepi")
     same("a step over hlt is behind it", gdb.newest_frame().name(),
          "sleep_once")
     run("stepi")
     check("what wakes it is the next step",
           gdb.newest_frame().name() != "sleep_once", str(where()))
-    run("delete")
 
 
 def changes():
@@ -193,7 +191,7 @@ def main():
     read_watchpoint(stops)
     interrupt(stops)
     registers()
-    halts(stops)
+    halts()
     changes()
     run("detach")
     last()

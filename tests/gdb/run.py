@@ -83,8 +83,15 @@ def end_of(process):
 
 
 def wait_for_socket(path):
+    """Until somebody listens there: its name is there a moment earlier."""
     limit = time.monotonic() + LIMIT
-    while not os.path.exists(path) and time.monotonic() < limit:
+    while time.monotonic() < limit:
+        with open("/proc/net/unix", encoding="latin-1") as sockets:
+            for line in sockets:
+                words = line.split()
+                # flags: __SO_ACCEPTCON
+                if words[-1] == path and int(words[3], 16) & 0x10000:
+                    return
         time.sleep(0.05)
 
 
