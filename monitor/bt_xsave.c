@@ -25,16 +25,27 @@
 #define CONTROL_INIT  0x37f
 #define MXCSR_DEFAULT 0xffbfu
 
+/* n is a multiple of 4; libc's would use vector registers. */
 static void copy(uint8_t *to, const uint8_t *from, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++)
-        to[i] = from[i];
+    unsigned words = n / 4;
+
+    __asm__ volatile("rep movsl"
+                     : "+D"(to), "+S"(from), "+c"(words)
+                     :
+                     : "memory");
 }
 
 static void clear(uint8_t *to, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++)
-        to[i] = 0;
+    unsigned words = n / 4;
+
+    __asm__ volatile("rep stosl" : "+D"(to), "+c"(words) : "a"(0) : "memory");
+}
+
+static uint64_t get64(const uint8_t *p)
+{
+    return *(const uint64_t *)(const void *)p;
 }
 
 static uint32_t get32(const uint8_t *p)
@@ -127,33 +138,76 @@ static bool permitted(struct vcpu *v, uint32_t lin)
 
 static bool any_byte(const uint8_t *p, unsigned n)
 {
-    uint8_t any = 0;
+    uint64_t any = 0;
 
-    for (unsigned i = 0; i < n; i++)
-        any |= p[i];
+    for (unsigned i = 0; i < n; i += 8)
+        any |= get64(p + i);
     return any;
 }
 
-static void write_part(struct vcpu *v, uint32_t lin, const uint8_t *image,
-                       unsigned from, unsigned end)
+/* The area's place in RAM if it lies in one page there, else NULL. */
+static uint8_t *whole_area(struct vcpu *v, uint32_t lin, unsigned total,
+                           enum mem_flags flags)
 {
-    v->world->mem_write(v, lin + from, image + from, end - from,
-                        MEM_WRITE | vcpu_mem_user(v));
+    unsigned len;
+    uint8_t *p;
+
+    if ((lin & ~PAGE_MASK) + total > PAGE_SIZE)
+        return NULL;
+    p = v->world->mem_page(v, lin, total, &len, flags);
+    return p && len == total ? p : NULL;
+}
+
+/* Stores [from, end) of the image to the area: at `to`, if that is not NULL. */
+static void write_part(struct vcpu *v, uint32_t lin, uint8_t *to,
+                       const uint8_t *image, unsigned from, unsigned end)
+{
+    if (to)
+        copy(to + from, image + from, end - from);
+    else
+        v->world->mem_write(v, lin + from, image + from, end - from,
+                            MEM_WRITE | vcpu_mem_user(v));
+}
+
+/* What the guest asked for, of the image that has all. */
+static void write_components(struct vcpu *v, uint32_t lin, uint8_t *to,
+                             const uint8_t *image, uint32_t what)
+{
+    if ((what & (XCR0_X87 | XCR0_SSE)) == (XCR0_X87 | XCR0_SSE)) {
+        write_part(v, lin, to, image, 0, LEGACY_END);
+    } else {
+        if (what & XCR0_X87) {
+            write_part(v, lin, to, image, 0, LEGACY_X87);
+            write_part(v, lin, to, image, LEGACY_ST, LEGACY_XMM);
+        }
+        if (what & (XCR0_SSE | XCR0_AVX))
+            write_part(v, lin, to, image, LEGACY_MXCSR, LEGACY_ST);
+        if (what & XCR0_SSE)
+            write_part(v, lin, to, image, LEGACY_XMM, LEGACY_END);
+    }
+    write_part(v, lin, to, image, HEADER, HEADER + 8);
+    if (what & XCR0_AVX)
+        write_part(v, lin, to, image, AVX, AVX + AVX_BYTES);
+    if (to)
+        v->world->mem_written(v, lin, AVX);
+    if (to && (what & XCR0_AVX))
+        v->world->mem_written(v, lin + AVX, AVX_BYTES);
 }
 
 enum callout_result callout_xsave(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
-    uint32_t what = v->xcr0 & v->gpr[GPR_EAX];
+    uint32_t what = v->xcr0 & v->gpr[GPR_EAX], used = what;
     uint8_t image[AVX + AVX_BYTES] __attribute__((aligned(64)));
     enum mem_flags flags = MEM_WRITE | vcpu_mem_user(v);
     unsigned total = what & XCR0_AVX ? AVX + AVX_BYTES : AVX;
-    uint32_t used = what;
+    uint8_t *to;
 
     (void)arg;
     if (!permitted(v, lin) || !v->world->mem_probe(v, lin, total, flags) ||
         !v->world->mem_read(v, lin + HEADER, image + HEADER, 8,
                             vcpu_mem_user(v)))
         return vcpu_deliver_fault(v);
+    to = whole_area(v, lin, total, flags);
     bt_fpu_image(v, image);
     if (what & XCR0_AVX) {
         upper_halves_store(image + AVX);
@@ -161,24 +215,21 @@ enum callout_result callout_xsave(struct vcpu *v, uint32_t arg, uint32_t lin)
             used &= ~XCR0_AVX;
     }
     image[HEADER] = (uint8_t)((image[HEADER] & ~what) | used);
-    if (what & XCR0_X87) {
-        write_part(v, lin, image, 0, LEGACY_X87);
-        write_part(v, lin, image, LEGACY_ST, LEGACY_XMM);
-    }
-    if (what & (XCR0_SSE | XCR0_AVX))
-        write_part(v, lin, image, LEGACY_MXCSR, LEGACY_ST);
-    if (what & XCR0_SSE)
-        write_part(v, lin, image, LEGACY_XMM, LEGACY_END);
-    write_part(v, lin, image, HEADER, HEADER + 8);
-    if (what & XCR0_AVX)
-        write_part(v, lin, image, AVX, AVX + AVX_BYTES);
+    write_components(v, lin, to, image, what);
     return CALLOUT_NEXT;
 }
 
-/* The legacy area as it will be: `now` gets what of the guest's counts. */
+/* The legacy area as it will be: what of the guest's counts, and the rest as it
+ * is now. */
 static void legacy_merge(uint8_t *now, const uint8_t *guest, uint32_t what,
                          uint32_t present)
 {
+    if ((what & present & 3) == 3) {
+        copy(now, guest, LEGACY_END);
+        return;
+    }
+    __asm__ volatile("fxsave %0"
+                     : "=m"(*(uint8_t(*)[LEGACY_BYTES])(void *)now));
     if (what & XCR0_X87) {
         clear(now, LEGACY_X87);
         clear(now + LEGACY_ST, LEGACY_XMM - LEGACY_ST);
@@ -198,31 +249,55 @@ static void legacy_merge(uint8_t *now, const uint8_t *guest, uint32_t what,
     }
 }
 
-enum callout_result callout_xrstor(struct vcpu *v, uint32_t arg, uint32_t lin)
+static uint32_t mxcsr_mask(void)
 {
-    uint32_t what = v->xcr0 & v->gpr[GPR_EAX], present, mask;
-    uint8_t now[LEGACY_BYTES] __attribute__((aligned(64)));
-    uint8_t guest[AVX + AVX_BYTES] __attribute__((aligned(64)));
-    unsigned total = what & XCR0_AVX ? AVX + AVX_BYTES : AVX;
+    static uint32_t known;
+    uint8_t image[LEGACY_BYTES] __attribute__((aligned(16)));
 
-    (void)arg;
-    if (!permitted(v, lin) ||
-        !v->world->mem_read(v, lin, guest, total, vcpu_mem_user(v)))
-        return vcpu_deliver_fault(v);
-    present = get32(guest + HEADER);
-    if ((present & ~v->xcr0) || any_byte(guest + HEADER + 4, FORM_BYTES - 4))
+    if (!known) {
+        __asm__ volatile("fxsave %0" : "=m"(image));
+        known = get32(image + LEGACY_MXCSR + 4);
+        known = known ? known : MXCSR_DEFAULT;
+    }
+    return known;
+}
+
+/* guest: the area, checked here as a whole before anything is loaded. */
+static enum callout_result restore(struct vcpu *v, const uint8_t *guest,
+                                   uint32_t what)
+{
+    static const uint8_t zeros[AVX_BYTES];
+    uint8_t now[LEGACY_BYTES] __attribute__((aligned(64)));
+    uint32_t present = get32(guest + HEADER);
+
+    if ((present & ~v->xcr0) || get32(guest + HEADER + 4) ||
+        any_byte(guest + HEADER + 8, FORM_BYTES - 8))
         return vcpu_raise_error(v, VEC_GP, 0);
-    __asm__ volatile("fxsave %0" : "=m"(now));
-    mask = get32(now + LEGACY_MXCSR + 4);
     if ((what & (XCR0_SSE | XCR0_AVX)) &&
-        (get32(guest + LEGACY_MXCSR) & ~(mask ? mask : MXCSR_DEFAULT)))
+        (get32(guest + LEGACY_MXCSR) & ~mxcsr_mask()))
         return vcpu_raise_error(v, VEC_GP, 0);
     legacy_merge(now, guest, what, present);
     __asm__ volatile("fxrstor %0" : : "m"(now));
-    if (what & XCR0_AVX) {
-        if (!(present & XCR0_AVX))
-            clear(guest + AVX, AVX_BYTES);
-        upper_halves_load(guest + AVX);
-    }
+    if (what & XCR0_AVX)
+        upper_halves_load(present & XCR0_AVX ? guest + AVX : zeros);
     return CALLOUT_NEXT;
+}
+
+enum callout_result callout_xrstor(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    uint32_t what = v->xcr0 & v->gpr[GPR_EAX];
+    uint8_t copied[AVX + AVX_BYTES] __attribute__((aligned(64)));
+    unsigned total = what & XCR0_AVX ? AVX + AVX_BYTES : AVX;
+    const uint8_t *area;
+
+    (void)arg;
+    if (!permitted(v, lin) ||
+        !v->world->mem_probe(v, lin, total, vcpu_mem_user(v)))
+        return vcpu_deliver_fault(v);
+    area = whole_area(v, lin, total, vcpu_mem_user(v));
+    if (area)
+        return restore(v, area, what);
+    if (!v->world->mem_read(v, lin, copied, total, vcpu_mem_user(v)))
+        return vcpu_deliver_fault(v);
+    return restore(v, copied, what);
 }
