@@ -97,6 +97,7 @@ void kvm_fpu_to(const struct kvm_fpu *from, uint8_t *fxsave)
 
 #define LEAF_CACHES         4u
 #define LEAF_FEATURES_7     7u
+#define LEAF_XSAVE          0xdu
 #define LEAF_HYPERVISOR     0x40000000u
 #define LEAF_EXTENDED       0x80000000u
 #define LEAF_EXTENDED_1     0x80000001u
@@ -142,11 +143,20 @@ static void put_caches(struct cpuid_table *t)
            t->used < t->room);
 }
 
+/* Sizes, instructions, and the upper halves of vectors. */
+static void put_xsave(struct cpuid_table *t)
+{
+    for (uint32_t i = 0; i < 3; i++)
+        put_leaf(t, LEAF_XSAVE, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+}
+
 static void put_range(struct cpuid_table *t, uint32_t first, uint32_t last)
 {
     for (uint32_t leaf = first; leaf <= last && t->used < t->room; leaf++) {
         if (leaf == LEAF_CACHES)
             put_caches(t);
+        else if (leaf == LEAF_XSAVE)
+            put_xsave(t);
         else if (leaf == LEAF_FEATURES_7)
             put_leaf(t, leaf, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
         else
@@ -179,7 +189,7 @@ unsigned kvm_cpuid_of(const struct cpu_model *model,
 void kvm_model_limit(struct cpu_model *model,
                      const struct kvm_cpuid_entry2 *supported, unsigned count)
 {
-    struct cpuid_leaf one = {0}, seven = {0}, extended = {0};
+    struct cpuid_leaf one = {0}, seven = {0}, xsave = {0}, extended = {0};
 
     for (unsigned i = 0; i < count; i++) {
         const struct kvm_cpuid_entry2 *e = &supported[i];
@@ -189,6 +199,8 @@ void kvm_model_limit(struct cpu_model *model,
             one = leaf;
         else if (e->function == LEAF_FEATURES_7 && e->index == 0)
             seven = leaf;
+        else if (e->function == LEAF_XSAVE && e->index == 1)
+            xsave = leaf;
         else if (e->function == LEAF_EXTENDED_1)
             extended = leaf;
     }
@@ -197,6 +209,7 @@ void kvm_model_limit(struct cpu_model *model,
     model->feat_7_ebx &= seven.ebx | OURS_7B;
     model->feat_7_ecx &= seven.ecx;
     model->feat_7_edx &= seven.edx | OURS_7D;
+    model->feat_d1_eax &= xsave.eax;
     model->feat_81_edx &= extended.edx;
     model->feat_81_ecx &= extended.ecx;
 }
@@ -302,6 +315,7 @@ bool kvm_state_put(struct engine_kvm *k)
     struct kvm_sregs sregs = sregs_of(v);
     struct kvm_regs regs = regs_of(v);
     struct kvm_fpu fpu = kvm_fpu_of(v->fpu);
+    const struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{0, 0, v->xcr0}}};
     struct kvm_debugregs debugregs = debugregs_of(v);
     /* what was about to be delivered before a reset is not afterwards */
     struct kvm_vcpu_events none = {.flags = KVM_VCPUEVENT_VALID_NMI_PENDING |
@@ -310,6 +324,8 @@ bool kvm_state_put(struct engine_kvm *k)
     k->efer = v->efer;
     k->apic_base = v->apic_base;
     k->tsc_offset = ~v->tsc_offset; /* not told yet */
+    /* refused where there is no XSAVE, and nothing to set */
+    ioctl(k->vcpu, KVM_SET_XCRS, &xcrs);
     return ioctl(k->vcpu, KVM_SET_SREGS, &sregs) == 0 &&
            ioctl(k->vcpu, KVM_SET_REGS, &regs) == 0 &&
            ioctl(k->vcpu, KVM_SET_FPU, &fpu) == 0 &&
@@ -321,6 +337,7 @@ bool kvm_state_get(struct engine_kvm *k)
 {
     struct kvm_sregs sregs;
     struct kvm_regs regs;
+    struct kvm_xcrs xcrs = {0};
     struct kvm_fpu fpu;
     struct kvm_debugregs debugregs;
     struct kvm_vcpu_events events;
@@ -331,6 +348,8 @@ bool kvm_state_get(struct engine_kvm *k)
         ioctl(k->vcpu, KVM_GET_DEBUGREGS, &debugregs) != 0 ||
         ioctl(k->vcpu, KVM_GET_VCPU_EVENTS, &events) != 0)
         return false;
+    if (ioctl(k->vcpu, KVM_GET_XCRS, &xcrs) == 0 && xcrs.nr_xcrs)
+        k->v->xcr0 = (uint32_t)xcrs.xcrs[0].value;
     sregs_to(&sregs, k->v);
     regs_to(&regs, k->v);
     kvm_fpu_to(&fpu, k->v->fpu);

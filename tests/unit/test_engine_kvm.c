@@ -417,7 +417,7 @@ START_TEST(the_guest_sees_the_models_cpuid)
         ck_assert_uint_lt(count, ROOM);
         for (uint32_t leaf = 0; leaf <= model.max_basic; leaf++)
             for (uint32_t sub = 0; sub < 5; sub++)
-                if (sub == 0 || leaf == 4 || leaf == 7)
+                if (sub == 0 || leaf == 4 || leaf == 7 || leaf == 13)
                     assert_leaf(entries, count, leaf, sub);
         for (uint32_t leaf = 0x80000000u;
              model.max_extended && leaf <= model.max_extended; leaf++)
@@ -446,6 +446,7 @@ START_TEST(features_kvm_lacks_are_taken_away)
         {.function = 1, .ecx = ~0u, .edx = ~CPUID_1D_SSE},
         {.function = 7, .ebx = ~0u, .ecx = ~0u, .edx = ~0u},
         {.function = 7, .index = 1},
+        {.function = 13, .index = 1, .eax = ~0u},
         {.function = 0x80000001u, .ecx = ~0u, .edx = ~CPUID_81D_NX},
     };
 
