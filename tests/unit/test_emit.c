@@ -103,6 +103,39 @@ static void body_mov(const struct mem_ref *m)
     check_reg(1, ZYDIS_REGCLASS_GPR32, R11);
 }
 
+/* vfmadd213pd ymm7, ymm(v), m256: W, L, pp and a register in vvvv. */
+static void body_vex(const struct mem_ref *m)
+{
+    emit_mem(&e,
+             &(struct enc){.vex = true,
+                           .vex_l = true,
+                           .vex_pp = 1,
+                           .rex_w = true,
+                           .map = 2,
+                           .opcode = 0xa8,
+                           .reg = 7,
+                           .vex_v = 13},
+             m);
+    decode(ZYDIS_MNEMONIC_VFMADD213PD);
+    check_reg(0, ZYDIS_REGCLASS_YMM, 7);
+    check_reg(1, ZYDIS_REGCLASS_YMM, 13);
+    check_mem(2, m);
+}
+
+/* andn r12d, r12d, m32 */
+static void body_vex_gpr(const struct mem_ref *m)
+{
+    emit_mem(
+        &e,
+        &(struct enc){
+            .vex = true, .map = 2, .opcode = 0xf2, .reg = R12, .vex_v = R12},
+        m);
+    decode(ZYDIS_MNEMONIC_ANDN);
+    check_reg(0, ZYDIS_REGCLASS_GPR32, R12);
+    check_reg(1, ZYDIS_REGCLASS_GPR32, R12);
+    check_mem(2, m);
+}
+
 static void body_imm(const struct mem_ref *m)
 {
     emit_mem(&e,
@@ -156,6 +189,8 @@ START_TEST(every_memory_operand_comes_out_as_meant)
 {
     each_mem(body_mov);
     each_mem(body_imm);
+    each_mem(body_vex);
+    each_mem(body_vex_gpr);
     each_mem(body_sse);
     each_mem(body_rep_prefix);
     each_mem(body_byte);

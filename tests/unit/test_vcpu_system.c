@@ -626,6 +626,35 @@ START_TEST(the_guard_keeps_what_a_guest_sees_of_the_vector_registers)
 }
 END_TEST
 
+/* Where the guest has AVX, C may clear the upper halves. */
+START_TEST(the_guard_keeps_upper_halves)
+{
+    uint8_t before[2][32], after[2][32];
+    struct fpu_guard guard;
+
+    if (!__builtin_cpu_supports("avx"))
+        return;
+    for (unsigned i = 0; i < sizeof(before); i++)
+        before[i / 32][i % 32] = (uint8_t)(i * 5 + 3);
+    CPU->fpu_loaded = true;
+    CPU->ymm_used = true;
+    __asm__ volatile("vmovups 0(%0), %%ymm0\n\tvmovups 32(%0), %%ymm7"
+                     :
+                     : "r"(before)
+                     : "memory");
+    fpu_guard_enter(CPU, &guard);
+    __asm__ volatile("vzeroall" : : : ALL_XMM);
+    fpu_guard_leave(&guard);
+    __asm__ volatile("vmovups %%ymm0, 0(%0)\n\tvmovups %%ymm7, 32(%0)\n\t"
+                     "vzeroupper"
+                     :
+                     : "r"(after)
+                     : "memory");
+    CPU->fpu_loaded = false;
+    ck_assert_mem_eq(after, before, sizeof(before));
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -651,6 +680,7 @@ int main(void)
         in_and_out,
         io_bitmap_decides_below_iopl,
         the_guard_keeps_what_a_guest_sees_of_the_vector_registers,
+        the_guard_keeps_upper_halves,
         reset_state_is_the_manuals};
     Suite *suite = suite_create("vcpu-system");
     TCase *tcase = tcase_create("system");
