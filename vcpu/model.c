@@ -125,11 +125,12 @@ static const struct feature features[] = {
 
 #define ATOM_INORDER 0x000106cau
 /* what costs time (smap) or is of no use is there if asked for */
-#define FEATURES_MAX "* -erms -fsrm -umip -smep -smap -monitor -syscall -mmxext"
-#define F486         "fpu vme pse "
-#define F586         F486 "de tsc msr mce cx8 apic mmx "
-#define F686         F586 "mca pae sep mtrr pge cmov pat pse36 fxsr "
-#define FSSE2        F686 "sse sse2 clflush nx hypervisor "
+#define MAX_LEAVES_OUT "erms fsrm umip smep smap monitor syscall mmxext"
+#define FEATURES_MAX   "* -erms -fsrm -umip -smep -smap -monitor -syscall -mmxext"
+#define F486           "fpu vme pse "
+#define F586           F486 "de tsc msr mce cx8 apic mmx "
+#define F686           F586 "mca pae sep mtrr pge cmov pat pse36 fxsr "
+#define FSSE2          F686 "sse sse2 clflush nx hypervisor "
 
 /* "*": every feature that is to be had, but the ones after a minus. */
 static const struct preset {
@@ -548,5 +549,5 @@ void cpu_model_list(void)
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
         if (feature_available(&features[i]))
             printf(" %s", features[i].name);
-    printf("\n");
+    printf("\nIn max if added only: %s\n", MAX_LEAVES_OUT);
 }
