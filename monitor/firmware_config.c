@@ -129,13 +129,14 @@ static void add_machine(struct fw_cfg *fw, const struct machine_options *o)
     static const uint8_t none[16];
     uint8_t e820[20] = {0}; /* base, size, type: all of it is RAM */
     uint8_t hpet[1 + 8 * 15] = {0};
+    uint32_t wait = o->reboot_timeout_given ? o->reboot_timeout : UINT32_MAX;
 
     fw_cfg_set(fw, FW_CFG_UUID, none, 16);
     fw_cfg_set_number(fw, FW_CFG_RAM_SIZE, o->ram_size, 8);
     fw_cfg_set_number(fw, FW_CFG_NOGRAPHIC, o->no_graphics, 2);
     fw_cfg_set_number(fw, FW_CFG_NB_CPUS, 1, 2);
     fw_cfg_set_number(fw, FW_CFG_MAX_CPUS, 1, 2);
-    fw_cfg_set_number(fw, FW_CFG_BOOT_MENU, 0, 2);
+    fw_cfg_set_number(fw, FW_CFG_BOOT_MENU, o->boot_menu, 2);
     fw_cfg_set(fw, FW_CFG_NUMA, none, 16); /* no nodes; the CPU's */
     fw_cfg_set_number(fw, FW_CFG_IRQ0_OVERRIDE, 1, 4);
     if (!o->no_hpet) {
@@ -148,6 +149,7 @@ static void add_machine(struct fw_cfg *fw, const struct machine_options *o)
     put64(e820 + 8, o->ram_size);
     put32(e820 + 16, 1);
     fw_cfg_add_file(fw, "etc/e820", e820, sizeof(e820));
+    fw_cfg_add_file(fw, "etc/boot-fail-wait", &wait, sizeof(wait));
     fw_cfg_add_file(fw, "etc/system-states", states, sizeof(states));
 }
 

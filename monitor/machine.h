@@ -79,7 +79,10 @@ struct machine_options {
     struct cpu_model cpu;
     bool no_reboot, no_shutdown;
     bool no_acpi, no_hpet, rtc_localtime;
-    bool no_graphics; /* firmware shall use the serial port */
+    bool boot_menu;
+    bool reboot_timeout_given; /* else firmware waits for ever */
+    uint32_t reboot_timeout;   /* ms, when nothing can be booted */
+    bool no_graphics;          /* firmware shall use the serial port */
     bool start_paused;
     bool debug_exit;
     uint16_t debug_exit_port;

@@ -27,6 +27,7 @@ option_handler option_smp;
 option_handler option_rtc;
 option_handler option_action;
 option_handler option_fw_cfg;
+option_handler option_boot;
 /* Appends NAME to the list of accelerators to try. */
 bool option_accel_name(struct parse *p, const char *name);
 

@@ -414,6 +414,38 @@ bool option_fw_cfg(struct parse *p)
     return true;
 }
 
+/* What firmware shall do; there are no disks whose order would matter. */
+bool option_boot(struct parse *p)
+{
+    static const char *const known[] = {
+        "order",       "once",           "menu",   "splash",
+        "splash-time", "reboot-timeout", "strict", NULL};
+    struct machine_options *m = &p->options->machine;
+    struct pairs pairs = {p->value, "order"};
+    struct pair pair;
+    uint64_t number;
+    int more;
+
+    while ((more = pairs_next(&pairs, &pair)) > 0) {
+        if (strcmp(pair.key, "menu") == 0) {
+            if (!switch_parse(pair.value, &m->boot_menu))
+                return parse_fail(p, "bad value '%s' of menu; it takes on|off",
+                                  pair.value);
+        } else if (strcmp(pair.key, "reboot-timeout") == 0) {
+            m->reboot_timeout_given = strcmp(pair.value, "-1") != 0;
+            if (!m->reboot_timeout_given)
+                continue;
+            if (!number_parse(pair.value, 0, 0xffff, &number))
+                return parse_fail(p, "bad value '%s' of reboot-timeout",
+                                  pair.value);
+            m->reboot_timeout = (uint32_t)number;
+        } else if (!words_contain(known, pair.key)) {
+            return parse_unknown(p, "property", pair.key, known);
+        }
+    }
+    return more == 0 || parse_fail(p, "a word is too long");
+}
+
 /* --- devices ------------------------------------------------------------- */
 
 static bool bad_property(struct parse *p, const char *device,

@@ -447,7 +447,8 @@ static void fill_cmos(struct mc146818 *r, uint64_t ram_size)
     put16(r, 0x5b, high / (64 * kib));
     r->cmos[0x5d] = (uint8_t)(high / (64 * kib) >> 16);
     r->cmos[0x14] = 0x06; /* FPU, PS/2 pointing device */
-    r->cmos[0x3d] = 0x02; /* boot from the first hard disk */
+    r->cmos[0x3d] = 0x12; /* boot from the first hard disk, then a floppy, */
+    r->cmos[0x38] = 0x30; /* then a CD */
 }
 
 struct mc146818 *mc146818_create(struct bus *bus, struct irq irq8,

@@ -307,6 +307,13 @@ END_TEST
 
 START_TEST(firmware_files_and_hpet)
 {
+    accept("-bios b -boot dc,menu=on,reboot-timeout=100");
+    ck_assert(options.machine.boot_menu);
+    ck_assert_uint_eq(options.machine.reboot_timeout, 100);
+    accept("-bios b -boot order=c,reboot-timeout=-1");
+    ck_assert(!options.machine.reboot_timeout_given);
+    refuse("-bios b -boot reboot-timeout=x", "'x'", "reboot-timeout");
+    refuse("-bios b -boot menus=on", "menus", "'menu'");
     accept("-bios b -fw_cfg name=opt/a,string=x -fw_cfg opt/b,file=f");
     ck_assert_uint_eq(options.machine.fw_cfg_count, 2);
     ck_assert_str_eq(options.machine.fw_cfg[0].name, "opt/a");
