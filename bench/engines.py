@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The engines that are compared: how each is started, and whether it can be.
 
-An engine is named as on the command line of bench/run: `bt`, `tcg`, `kvm`,
-`native`, `old` (another build of Ringfall), and `bt:PROP=VALUE[+PROP=VALUE]`
-for Ringfall with properties of its -accel option. Law: an engine that cannot
+An engine is named as on the command line of bench/run: `bt`, `translate` and
+`direct` (bt with that user=), `tcg`, `kvm`, `native`, `old` (another build of
+Ringfall), and `bt:PROP=VALUE[+PROP=VALUE]` for Ringfall with properties of its
+-accel option. Law: an engine that cannot
 run here is left out with a reason of one line, never an error.
 """
 
@@ -22,6 +23,8 @@ import nano  # noqa: E402
 NATIVE = os.path.join(ROOT, "build", "bench", "work")
 TITLES = {
     "bt": "Ringfall, binary translation",
+    "translate": "Ringfall, user code always translated",
+    "direct": "Ringfall, user code always direct",
     "kvm": "Ringfall, VT or SVM (-accel kvm)",
     "tcg": "QEMU, TCG",
     "native": "native, on the host",
@@ -41,14 +44,17 @@ class Engine:
         kind, _, properties = name.partition(":")
         self.title = TITLES.get(kind, kind)
         self.command = self.nano_command = None
-        if kind in ("bt", "kvm", "old"):
+        self.user_mode = kind in ("translate", "direct")
+        if self.user_mode:
+            properties = "user=" + kind
+        if kind in ("bt", "kvm", "old") or self.user_mode:
             program = old if kind == "old" else ringfall
             if not program:
                 raise EngineError("the engine old needs --vmm-old")
             accel = ",".join(["kvm" if kind == "kvm" else "bt"] +
                              [one for one in properties.split("+") if one])
             self.command = self.nano_command = f"{program} -accel {accel}"
-            if properties:
+            if properties and not self.user_mode:
                 self.title += f" ({properties.replace('+', ', ')})"
         elif name == "tcg":
             self.command, self.nano_command = QEMU, nano.QEMU
@@ -57,6 +63,10 @@ class Engine:
 
     def is_machine(self):
         return self.command is not None
+
+    def has_own_kernel_side(self):
+        """Does it differ from others in more than how user code runs?"""
+        return self.is_machine() and not self.user_mode
 
     def missing(self):
         """None, or in one line why this cannot run here."""

@@ -53,7 +53,7 @@ class Nano:
     section = "nano"
 
     def __init__(self, engines, options, names):
-        self.engines = [one for one in engines if one.is_machine()]
+        self.engines = [one for one in engines if one.has_own_kernel_side()]
         self.names, self.quick = names, options.quick
         self.with_counters = not options.no_counters
         self.found, self.failed = {}, {}
@@ -155,7 +155,7 @@ class Boots:
     }
 
     def __init__(self, engines, options, names):
-        self.engines = [one for one in engines if one.is_machine()]
+        self.engines = [one for one in engines if one.has_own_kernel_side()]
         self.kernel, self.wanted = options.kernel, names
         self.samples = Samples(self.TITLES)
 

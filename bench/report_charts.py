@@ -36,7 +36,8 @@ def goal_of(data, section, name, scale):
 
 def keys(engines, data, goal=True):
     """Entries of the legend."""
-    short = {"bt": "Ringfall", "kvm": "Ringfall -accel kvm",
+    short = {"bt": "Ringfall", "translate": "translated",
+             "direct": "direct", "kvm": "Ringfall -accel kvm",
              "tcg": "QEMU TCG", "old": "Ringfall, old"}
     return ([(one, short.get(one, text.title(data, one))) for one in engines]
             + ([("goal", "to reach")] if goal else []))

@@ -17,11 +17,13 @@ STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c1d1f;
   --ink2: #55585c; --grid: #e3e4e6; --axis: #9a9da1; --bt: #2a78d6;
   --tcg: #e8743b; --kvm: #18a06f; --old: #6f5bd0; --other: #c48a00;
+  --translate: #8fb7e8; --direct: #1b4f91;
   --native: #8a8d91; --goal: #b3162f; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #16181b; --ink: #e8e9ea; --ink2: #a9adb2; --grid: #2c3035;
     --axis: #6d7278; --bt: #4a94ee; --tcg: #e07a45; --kvm: #2bb583;
-    --old: #9a8cf0; --other: #d9a022; --native: #8f9499; --goal: #ff6b7d; } }
+    --old: #9a8cf0; --other: #d9a022;
+    --translate: #2d5f98; --direct: #a5cbf7; --native: #8f9499; --goal: #ff6b7d; } }
 """
 SVG_STYLE = """
 .chart text { font: 12px system-ui, sans-serif; fill: var(--ink);
@@ -37,12 +39,14 @@ SVG_STYLE = """
 .chart .tcg { fill: var(--tcg); } .chart .kvm { fill: var(--kvm); }
 .chart .old { fill: var(--old); } .chart .other { fill: var(--other); }
 .chart .native { fill: var(--native); } .chart .yes { fill: var(--kvm); }
-.chart .no { fill: var(--goal); }
+.chart .no { fill: var(--goal); } .chart .direct { fill: var(--direct); }
+.chart .translate { fill: var(--translate); }
 """
 
 
 def css_class(engine):
-    known = ("bt", "tcg", "kvm", "old", "native", "yes", "no")
+    known = ("bt", "translate", "direct", "tcg", "kvm", "old", "native", "yes",
+             "no")
     return engine if engine in known else "other"
 
 

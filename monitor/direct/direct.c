@@ -251,6 +251,8 @@ static enum outcome look_at(struct direct *d, struct direct_space *s,
         return back_to_call(d->bt, r) ? RUN_SYSENTER : RUN_TRANSLATED;
     if (page_fault && pages_fill(d, s, (uint32_t)r->rip, (gva_t)stop->address))
         return RUN_ON;
+    if (page_fault)
+        s->expected = (gva_t)stop->address;
     switch (stop->signal) {
     case SIGTRAP:
         if (stop->code == TRAP_TRACE)
@@ -387,6 +389,7 @@ bool direct_run(struct direct *d)
     if (!put_vectors(bt->v, s->box))
         return false;
     stat_inc(DIRECT_RUNS);
+    pages_expect(d, s);
     outcome = run_box(d, s, &r);
     CHECK(outcome != RUN_LOST && get_vectors(bt->v, s->box),
           "the process that ran the guest's user code was ended from outside");

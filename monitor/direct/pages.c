@@ -20,7 +20,7 @@
 #define REACH        512u /* pages a fault may bring on each side */
 #define CODE_REACH   16u  /* of code, which must be read first */
 #define BLOCK        512u /* pages around a fault that are looked at */
-#define MIN_AHEAD    8u   /* mappings made there with it, at first */
+#define MIN_AHEAD    32u  /* mappings made there with it, at first */
 #define MAX_AHEAD    256u
 #define LINEAR_PAGES (1u << 20)
 #define INSN_BYTES   15
@@ -199,6 +199,20 @@ static void show_neighbours(struct direct *d, struct direct_space *s,
         }
         p = run.end - 1;
     }
+}
+
+/* The guest has been told of a fault there; by now it may have a page. */
+void pages_expect(struct direct *d, struct direct_space *s)
+{
+    gva_t gva = s->expected;
+    struct mmu_run run;
+
+    s->expected = 0;
+    if (!gva || s->box->rights[gva >> PAGE_SHIFT] ||
+        !mmu_user_run(d->bt->mmu, gva, REACH, &run) || run.exec)
+        return;
+    show_data(s->box, &run, gva >> PAGE_SHIFT);
+    show_neighbours(d, s, gva >> PAGE_SHIFT);
 }
 
 bool pages_fill(struct direct *d, struct direct_space *s, uint32_t eip,

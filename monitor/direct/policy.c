@@ -12,12 +12,12 @@
 
 #include "base/log.h"
 
-#define CALM_MS        16  /* of calm user time before a space goes direct */
-#define ENTRIES_PER_MS 1   /* returns to user mode at most, while calm */
-#define SAMPLE_MS      20  /* samples further apart say nothing */
-#define COUNT_MS       16  /* stops are counted over */
-#define STOPS_PER_MS   3   /* at most */
-#define FREE_STOPS     150 /* a sandbox begins empty: each page it needs */
+#define CALM_MS        20 /* of calm user time before a space goes direct */
+#define ENTRIES_PER_MS 1  /* returns to user mode at most, while calm */
+#define SAMPLE_MS      20 /* samples further apart say nothing */
+#define COUNT_MS       16 /* stops are counted over */
+#define STOPS_PER_MS   3  /* at most */
+#define FREE_STOPS     50 /* a sandbox begins empty: each page it needs */
 #define MAX_SETBACKS   5
 
 static void want(struct direct *d, struct direct_space *s, bool direct)

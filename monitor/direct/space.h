@@ -25,6 +25,7 @@ struct direct_space {
         gfn_t gfn;
     } * exec;
     unsigned exec_count, exec_room;
+    gva_t expected; /* where the guest was told of a fault; 0: nowhere */
     unsigned ahead; /* mappings beyond those of the fault's own run */
 
     /* The policy's (policy.c), in TSC cycles. */
@@ -58,6 +59,8 @@ struct direct_space *direct_space_now(struct direct *d);
  * guest, or translated code, is to hear of it. */
 bool pages_fill(struct direct *d, struct direct_space *s, uint32_t eip,
                 gva_t gva);
+/* The first of a run: what s->expected says. */
+void pages_expect(struct direct *d, struct direct_space *s);
 /* Before code runs: the sandbox gives up what was lost. */
 void pages_settle(struct direct *d, struct direct_space *s);
 void pages_drop_all(struct direct *d, struct direct_space *s);
