@@ -18,6 +18,7 @@
 #include <linux/elf.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -136,15 +137,13 @@ static void write_filter(struct orders *o)
     o->program.len = ARRAY_SIZE(filter);
 }
 
-bool sandbox_host_create(struct sandbox_host *host, int ram_file, char *why,
-                         size_t why_size)
+/* The mapper's pages, as the monitor and as sandboxes have them. */
+static bool make_pages(struct sandbox_host *host, char *why, size_t why_size)
 {
     size_t size = PAGE_SIZE + ORDERS_BYTES;
     int file = memfd_create("ringfall-orders", MFD_CLOEXEC);
     uint8_t *shown = MAP_FAILED;
 
-    host->ram_file = ram_file;
-    host->orders = NULL;
     if (file >= 0 && ftruncate(file, (off_t)size) == 0)
         shown = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
     if (shown != MAP_FAILED) {
@@ -163,7 +162,6 @@ bool sandbox_host_create(struct sandbox_host *host, int ram_file, char *why,
                  strerror(errno));
         if (file >= 0)
             close(file);
-        sandbox_host_destroy(host);
         return false;
     }
     close(file);
@@ -171,16 +169,6 @@ bool sandbox_host_create(struct sandbox_host *host, int ram_file, char *why,
     write_filter(host->orders);
     host->orders->program.filter = host->orders_shown->filter;
     return true;
-}
-
-void sandbox_host_destroy(struct sandbox_host *host)
-{
-    if (host->orders)
-        munmap(host->orders, ORDERS_BYTES);
-    if (host->code && host->code != MAP_FAILED)
-        munmap(host->code, PAGE_SIZE + ORDERS_BYTES);
-    host->orders = NULL;
-    host->code = NULL;
 }
 
 /* --- birth --------------------------------------------------------------- */
@@ -191,8 +179,7 @@ static void put_order(struct orders *o, unsigned n, uint64_t call, uint64_t a0,
     o->order[n] = (struct order){call, {a0, a1, a2}};
 }
 
-/* What makes a sandbox of the child: all memory goes but the mapper's, then
- * the filter comes. */
+/* All memory of the child goes but the mapper's. */
 static void first_orders(const struct sandbox_host *host)
 {
     uint64_t low = (uint64_t)(uintptr_t)host->code;
@@ -201,10 +188,7 @@ static void first_orders(const struct sandbox_host *host)
 
     put_order(o, 0, SYS_munmap, 0, low, 0);
     put_order(o, 1, SYS_munmap, high, HIGH_END - high, 0);
-    put_order(o, 2, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);
-    put_order(o, 3, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
-              (uint64_t)(uintptr_t)&host->orders_shown->program);
-    put_order(o, 4, NO_ORDER, 0, 0, 0);
+    put_order(o, 2, NO_ORDER, 0, 0, 0);
 }
 
 /* The kernel writes there when it schedules: it must not, once that is gone. */
@@ -215,8 +199,8 @@ static void leave_rseq(void)
                 sizeof(struct rseq), RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
-/* In the child. Nothing of what stands here exists any more when the first
- * guest instruction runs. */
+/* In the child of the monitor from which all sandboxes come. Nothing of what
+ * stands here exists any more when it becomes the first one's parent. */
 static _Noreturn void child(const struct sandbox_host *host, int go,
                             pid_t parent)
 {
@@ -265,12 +249,11 @@ static bool is_event(int status)
     return status >> 16 != 0;
 }
 
-/* Obeys the orders; *interrupted: a signal of ours came meanwhile. */
-static bool obey(struct sandbox *box, bool *interrupted)
+/* The mapper's registers, and its list. */
+static bool begin_orders(struct sandbox *box)
 {
     struct orders *o = box->host->orders;
     struct user_regs_struct regs;
-    int status;
 
     memcpy(o->order, box->order, box->order_count * sizeof(*o->order));
     o->order[box->order_count].call = NO_ORDER;
@@ -283,7 +266,16 @@ static bool obey(struct sandbox *box, bool *interrupted)
     regs.rbx = (uint64_t)(uintptr_t)box->host->orders_shown;
     regs.orig_rax = NO_ORDER;
     regs.eflags = 0;
-    if (ptrace(PTRACE_SETREGS, box->pid, NULL, &regs) != 0)
+    return ptrace(PTRACE_SETREGS, box->pid, NULL, &regs) == 0;
+}
+
+/* Obeys the orders; *interrupted: a signal of ours came meanwhile. */
+static bool obey(struct sandbox *box, bool *interrupted)
+{
+    struct user_regs_struct regs;
+    int status;
+
+    if (!begin_orders(box))
         return false;
     for (;;) {
         if (ptrace(PTRACE_CONT, box->pid, NULL, NULL) != 0)
@@ -320,7 +312,8 @@ static bool settle_in(struct sandbox *box, const int go[2], char *why,
     int status;
 
     if (ptrace(PTRACE_SEIZE, box->pid, NULL,
-               PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) != 0) {
+               PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD |
+                   PTRACE_O_TRACEFORK) != 0) {
         snprintf(why, why_size, "cannot trace: %s", strerror(errno));
         return false;
     }
@@ -345,38 +338,137 @@ static bool settle_in(struct sandbox *box, const int go[2], char *why,
     return true;
 }
 
-struct sandbox *sandbox_create(const struct sandbox_host *host, char *why,
-                               size_t why_size)
+/* A sandbox without a process, or NULL. */
+static struct sandbox *new_sandbox(const struct sandbox_host *host)
 {
     struct sandbox *box = calloc(1, sizeof(*box));
-    pid_t self = getpid();
-    int go[2];
 
-    snprintf(why, why_size, "no memory for a sandbox");
     if (!box)
         return NULL;
     box->host = host;
     box->order = malloc(MAX_ORDERS * sizeof(*box->order));
     box->rights = mmap(NULL, LINEAR_PAGES, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (!box->order || box->rights == MAP_FAILED || pipe2(go, O_CLOEXEC) != 0) {
-        box->rights = box->rights == MAP_FAILED ? NULL : box->rights;
-        sandbox_destroy(box);
-        return NULL;
-    }
+    if (box->order && box->rights != MAP_FAILED)
+        return box;
+    box->rights = box->rights == MAP_FAILED ? NULL : box->rights;
+    sandbox_destroy(box);
+    return NULL;
+}
+
+/* The one process that the monitor forks: emptied, it is what sandboxes are
+ * copies of. It never runs guest code. */
+static bool make_first(struct sandbox_host *host, char *why, size_t why_size)
+{
+    struct sandbox *box = new_sandbox(host);
+    pid_t self = getpid();
+    int go[2];
+    bool ok;
+
+    snprintf(why, why_size, "no memory for a sandbox");
+    if (!box)
+        return false;
+    host->first = box;
+    if (pipe2(go, O_CLOEXEC) != 0)
+        return false;
     box->pid = fork();
     if (box->pid == 0)
         child(host, go[0], self);
     close(go[0]);
-    if (box->pid < 0) {
+    ok = box->pid > 0;
+    if (ok) {
+        ok = settle_in(box, go, why, why_size);
+    } else {
         box->pid = 0;
         snprintf(why, why_size, "cannot make a process: %s", strerror(errno));
-    } else if (settle_in(box, go, why, why_size)) {
-        close(go[1]);
+    }
+    close(go[1]);
+    return ok;
+}
+
+bool sandbox_host_create(struct sandbox_host *host, int ram_file, char *why,
+                         size_t why_size)
+{
+    *host = (struct sandbox_host){.ram_file = ram_file};
+    if (make_pages(host, why, why_size) && make_first(host, why, why_size))
+        return true;
+    sandbox_host_destroy(host);
+    return false;
+}
+
+void sandbox_host_destroy(struct sandbox_host *host)
+{
+    if (host->first)
+        sandbox_destroy(host->first);
+    if (host->orders)
+        munmap(host->orders, ORDERS_BYTES);
+    if (host->code && host->code != MAP_FAILED)
+        munmap(host->code, PAGE_SIZE + ORDERS_BYTES);
+    *host = (struct sandbox_host){.ram_file = -1};
+}
+
+/* The first sandbox's process copies itself; 0 on failure. The copy is a child
+ * of the monitor's, traced like the other, and stops where that stops. */
+static pid_t copy_first(struct sandbox *first)
+{
+    unsigned long pid = 0;
+    int status;
+
+    first->order[first->order_count++] =
+        (struct order){SYS_clone, {CLONE_PARENT | SIGCHLD}};
+    if (!begin_orders(first))
+        return 0;
+    for (;;) {
+        if (ptrace(PTRACE_CONT, first->pid, NULL, NULL) != 0)
+            return 0;
+        status = await(first);
+        if (status >> 16 == PTRACE_EVENT_FORK)
+            ptrace(PTRACE_GETEVENTMSG, first->pid, NULL, &pid);
+        else if (!status || (!is_event(status) && WSTOPSIG(status) == SIGTRAP))
+            return (pid_t)pid;
+    }
+}
+
+/* Past its first stop, as a process, and the mapper's end; then the filter. */
+static bool settle_copy(struct sandbox *box)
+{
+    const struct order last[] = {
+        {SYS_prctl, {PR_SET_PDEATHSIG, SIGKILL}},
+        {SYS_prctl, {PR_SET_NO_NEW_PRIVS, 1}},
+        {SYS_seccomp,
+         {SECCOMP_SET_MODE_FILTER, 0,
+          (uint64_t)(uintptr_t)&box->host->orders_shown->program}},
+    };
+    bool interrupted = false;
+    int status = await(box);
+
+    while (status && (is_event(status) || WSTOPSIG(status) != SIGTRAP)) {
+        if (ptrace(PTRACE_CONT, box->pid, NULL, NULL) != 0)
+            return false;
+        status = await(box);
+    }
+    if (!status)
+        return false;
+    memcpy(box->order, last, sizeof(last));
+    box->order_count = ARRAY_SIZE(last);
+    return obey(box, &interrupted);
+}
+
+struct sandbox *sandbox_create(const struct sandbox_host *host, char *why,
+                               size_t why_size)
+{
+    struct sandbox *box = new_sandbox(host);
+
+    snprintf(why, why_size, "no memory for a sandbox");
+    if (!box)
+        return NULL;
+    box->pid = copy_first(host->first);
+    box->cpuid_faults = host->first->cpuid_faults;
+    if (box->pid && settle_copy(box)) {
         stat_inc(SANDBOXES);
         return box;
     }
-    close(go[1]);
+    snprintf(why, why_size, "cannot copy the first sandbox");
     sandbox_destroy(box);
     return NULL;
 }

@@ -23,6 +23,7 @@
 /* What the sandboxes of one machine share. */
 struct sandbox_host {
     int ram_file;
+    struct sandbox *first;       /* the others are copies of its process */
     uint8_t *code;               /* the mapper's, as the sandbox sees it */
     struct orders *orders;       /* as the monitor writes them */
     struct orders *orders_shown; /* as the sandbox reads them */

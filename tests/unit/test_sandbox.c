@@ -343,7 +343,11 @@ START_TEST(it_dies_with_its_monitor)
     ck_assert_int_eq(pipe(tell), 0);
     monitor = fork();
     if (monitor == 0) {
-        struct sandbox *mine = sandbox_create(&host, why, sizeof(why));
+        struct sandbox_host own;
+        struct sandbox *mine =
+            sandbox_host_create(&own, ram_file, why, sizeof(why))
+                ? sandbox_create(&own, why, sizeof(why))
+                : NULL;
         pid_t pid = mine ? mine->pid : -1;
 
         if (write(tell[1], &pid, sizeof(pid)) == sizeof(pid))
