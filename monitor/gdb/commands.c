@@ -209,7 +209,7 @@ static void run_read_all(struct gdb_session *s, const char *rest)
     uint8_t bytes[GDB_REGISTER_BYTES];
     char *to = (char *)s->reply;
 
-    for (unsigned n = 0; n < gdb_register_count(); n++)
+    for (unsigned n = 0; n < gdb_register_count(cpu_of(s)); n++)
         to = gdb_hex(to, bytes, gdb_register_read(cpu_of(s), n, bytes));
     s->reply_length = (size_t)(to - (char *)s->reply);
 }
@@ -220,7 +220,7 @@ static void run_write_all(struct gdb_session *s, const char *rest)
     uint8_t bytes[GDB_REGISTER_BYTES], before[GDB_REGISTER_BYTES];
     const char *at = rest;
 
-    for (unsigned n = 0; n < gdb_register_count() && *at; n++) {
+    for (unsigned n = 0; n < gdb_register_count(cpu_of(s)) && *at; n++) {
         unsigned size = gdb_register_size(n);
 
         if (!gdb_unhex(at, bytes, size)) {
@@ -240,7 +240,7 @@ static void run_read_one(struct gdb_session *s, const char *rest)
     uint8_t bytes[GDB_REGISTER_BYTES];
     uint32_t n;
 
-    if (!take(&rest, &n, '\0') || n >= gdb_register_count())
+    if (!take(&rest, &n, '\0') || n >= gdb_register_count(cpu_of(s)))
         reply_text(s, ERROR_SYNTAX);
     else
         reply_hex(s, bytes, gdb_register_read(cpu_of(s), n, bytes));
@@ -251,7 +251,7 @@ static void run_write_one(struct gdb_session *s, const char *rest)
     uint8_t bytes[GDB_REGISTER_BYTES];
     uint32_t n;
 
-    if (!take(&rest, &n, '=') || n >= gdb_register_count() ||
+    if (!take(&rest, &n, '=') || n >= gdb_register_count(cpu_of(s)) ||
         strlen(rest) != 2ul * gdb_register_size(n) ||
         !gdb_unhex(rest, bytes, gdb_register_size(n)) ||
         !gdb_register_write(cpu_of(s), n, bytes))
@@ -403,7 +403,7 @@ static void run_supported(struct gdb_session *s, const char *rest)
 static void run_features(struct gdb_session *s, const char *rest)
 {
     static const char annex[] = "target.xml:";
-    const char *text = gdb_description();
+    const char *text = gdb_description(cpu_of(s));
     size_t size = strlen(text);
     uint32_t offset, length;
 

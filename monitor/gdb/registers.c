@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "vcpu/bytes.h"
 #include "vcpu/debug.h"
+#include "vcpu/model.h"
 #include "vcpu/vcpu.h"
 
 #include <stdarg.h>
@@ -41,7 +42,8 @@ enum kind {
     KIND_MXCSR,
     KIND_BASE,
     KIND_CR,
-    KIND_EFER
+    KIND_EFER,
+    KIND_YMM
 };
 
 enum fpu_register { FCTRL, FSTAT, FTAG, FISEG, FIOFF, FOSEG, FOOFF, FOP };
@@ -104,11 +106,25 @@ static const struct row rows[] = {
     {"cr3", KIND_CR, 3, 4, "int32", "system"},
     {"cr4", KIND_CR, 4, 4, "i386_cr4", "system"},
     {"efer", KIND_EFER, 0, 8, "i386_efer", "system"},
+    {"ymm0h", KIND_YMM, 0, 16, "uint128", NULL},
+    {"ymm1h", KIND_YMM, 1, 16, "uint128", NULL},
+    {"ymm2h", KIND_YMM, 2, 16, "uint128", NULL},
+    {"ymm3h", KIND_YMM, 3, 16, "uint128", NULL},
+    {"ymm4h", KIND_YMM, 4, 16, "uint128", NULL},
+    {"ymm5h", KIND_YMM, 5, 16, "uint128", NULL},
+    {"ymm6h", KIND_YMM, 6, 16, "uint128", NULL},
+    {"ymm7h", KIND_YMM, 7, 16, "uint128", NULL},
 };
+#define YMM_ROWS 8
 
-unsigned gdb_register_count(void)
+static bool has_avx(const struct vcpu *v)
 {
-    return ARRAY_SIZE(rows);
+    return v->model->feat_1_ecx & CPUID_1C_AVX;
+}
+
+unsigned gdb_register_count(const struct vcpu *v)
+{
+    return ARRAY_SIZE(rows) - (has_avx(v) ? 0 : YMM_ROWS);
 }
 
 unsigned gdb_register_size(unsigned n)
@@ -251,6 +267,9 @@ unsigned gdb_register_read(const struct vcpu *v, unsigned n, uint8_t *to)
     case KIND_XMM:
         memcpy(to, v->fpu + IMAGE_XMM + 16 * row->index, 16);
         break;
+    case KIND_YMM:
+        memcpy(to, v->ymm_high[row->index], 16);
+        break;
     case KIND_EFER:
         bytes_put32(to, (uint32_t)v->efer);
         bytes_put32(to + 4, (uint32_t)(v->efer >> 32));
@@ -334,6 +353,11 @@ bool gdb_register_write(struct vcpu *v, unsigned n, const uint8_t *from)
     case KIND_XMM:
         memcpy(v->fpu + IMAGE_XMM + 16 * row->index, from, 16);
         return true;
+    case KIND_YMM:
+        if (!v->ymm_used) /* they are not loaded */
+            return memcmp(v->ymm_high[row->index], from, 16) == 0;
+        memcpy(v->ymm_high[row->index], from, 16);
+        return true;
     case KIND_EFER:
         wide = bytes_get(from, 4) | (uint64_t)bytes_get(from + 4, 4) << 32;
         return wide == v->efer;
@@ -381,6 +405,7 @@ static const struct flag efer_bits[] = {
 
 static char description[16384];
 static size_t described;
+static bool described_avx;
 
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 {
@@ -444,10 +469,12 @@ static void say_registers(enum kind first, enum kind last)
     say("</feature>");
 }
 
-const char *gdb_description(void)
+const char *gdb_description(const struct vcpu *v)
 {
-    if (described)
+    if (described && described_avx == has_avx(v))
         return description;
+    described = 0;
+    described_avx = has_avx(v);
     say("<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">"
         "<target version=\"1.0\"><architecture>i386</architecture>"
         "<feature name=\"org.gnu.gdb.i386.core\">");
@@ -462,6 +489,10 @@ const char *gdb_description(void)
     say_flags("i386_cr4", 4, cr4_bits, ARRAY_SIZE(cr4_bits));
     say_flags("i386_efer", 8, efer_bits, ARRAY_SIZE(efer_bits));
     say_registers(KIND_BASE, KIND_EFER);
+    if (described_avx) {
+        say("<feature name=\"org.gnu.gdb.i386.avx\">");
+        say_registers(KIND_YMM, KIND_YMM);
+    }
     say("</target>");
     return description;
 }

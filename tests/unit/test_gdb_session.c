@@ -239,7 +239,7 @@ START_TEST(registers_are_read_and_written_by_number)
     ck_assert_uint_eq(CPU->gpr[GPR_EBX], 0xdeadbeef);
     ASK("P8=00000400", "OK");
     ck_assert_uint_eq(CPU->eip, 0x40000);
-    ASK("p30", "E16");
+    ASK("p38", "E16");
     ASK("p", "E16");
     ASK("P3=efbead", "E16");
     ASK("Pffffffff=00000000", "E16");
@@ -267,7 +267,8 @@ START_TEST(all_registers_come_back_as_they_were)
     text[0] = 'G';
     snprintf(text + 1, sizeof(text) - 1, "%s", ask("g"));
     ck_assert_uint_eq(strlen(text),
-                      1 + 2 * (16 * 4 + 80 + 32 + 128 + 4 + 6 * 4 + 8));
+                      1 + 2 * (16 * 4 + 80 + 32 + 128 + 4 + 6 * 4 + 8 +
+                               (gdb_register_count(CPU) == 56 ? 128 : 0)));
     memset(CPU->gpr, 0, sizeof(gpr));
     memset(CPU->fpu + 160, 0, 128);
     ck_assert_str_eq(ask(text), "OK");
@@ -301,7 +302,7 @@ START_TEST(full_tags_tell_what_is_in_the_x87_stack)
 {
     open_session();
     vcpu_fpu_reset(CPU);
-    ASK("p1a", "55550000"); /* zeros */
+    ASK("p1a", "55550000");             /* zeros */
     CPU->fpu[3] = 0x38;                 /* TOP is 7 */
     CPU->fpu[4] = 0xc0;                 /* 6 and 7 in use */
     memset(CPU->fpu + 32 + 112, 0, 10); /* st(7) is physical 6: zero */
@@ -313,16 +314,43 @@ START_TEST(full_tags_tell_what_is_in_the_x87_stack)
 }
 END_TEST
 
-START_TEST(the_description_has_every_register_once)
+static void expect_description(bool avx)
 {
-    const char *text = gdb_description();
+    const char *text;
     unsigned count = 0;
 
+    mock.model.feat_1_ecx &= ~CPUID_1C_AVX;
+    mock.model.feat_1_ecx |= avx ? CPUID_1C_AVX : 0;
+    text = gdb_description(CPU);
     for (const char *at = text; (at = strstr(at, "<reg ")); at++)
         count++;
-    ck_assert_uint_eq(count, gdb_register_count());
+    ck_assert_uint_eq(count, gdb_register_count(CPU));
     ck_assert_ptr_nonnull(strstr(text, "org.gnu.gdb.i386.core"));
     ck_assert_ptr_nonnull(strstr(text, "org.gnu.gdb.i386.sse"));
+    ck_assert(avx == (strstr(text, "org.gnu.gdb.i386.avx") != NULL));
+}
+
+START_TEST(the_description_has_every_register_once)
+{
+    setup_flat(0);
+    expect_description(true);
+    expect_description(false);
+    expect_description(true);
+}
+END_TEST
+
+START_TEST(upper_halves_are_there_when_they_are_in_use)
+{
+    open_session();
+    mock.model.feat_1_ecx |= CPUID_1C_AVX;
+    ASK("P30=01000000000000000000000000000080", "E16");
+    CPU->ymm_used = true;
+    ASK("P30=01000000000000000000000000000080", "OK");
+    ck_assert_uint_eq(CPU->ymm_high[0][15], 0x80);
+    ASK("p30", "01000000000000000000000000000080");
+    mock.model.feat_1_ecx &= ~CPUID_1C_AVX;
+    ASK("p30", "E16");
+    close_session();
 }
 END_TEST
 
@@ -342,7 +370,7 @@ START_TEST(the_description_comes_in_pieces)
         length += strlen(piece) - 1;
     } while (piece[0] == 'm');
     ck_assert_int_eq(piece[0], 'l');
-    ck_assert_str_eq(whole, gdb_description());
+    ck_assert_str_eq(whole, gdb_description(CPU));
     ASK("qXfer:features:read:target.xml:ffffff,10", "l");
     ASK("qXfer:features:read:other.xml:0,10", "E00");
     ASK("qXfer:features:read:target.xml:0", "E16");
@@ -683,6 +711,7 @@ int main(void)
         a_state_the_cpu_cannot_have_is_refused,
         full_tags_tell_what_is_in_the_x87_stack,
         the_description_has_every_register_once,
+        upper_halves_are_there_when_they_are_in_use,
         the_description_comes_in_pieces,
         memory_is_read_and_written,
         bad_memory_packets_are_refused,
