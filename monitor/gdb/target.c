@@ -6,6 +6,7 @@
  * touched, since a read there could change a device. What is written kills the
  * code translated from it.
  */
+#include "monitor/gdb/packet.h"
 #include "monitor/gdb/server.h"
 #include "monitor/gdb/session.h"
 #include "monitor/machine.h"
@@ -34,58 +35,57 @@ static bool on_cpu(void *opaque, void (*fn)(void *argument), void *argument)
     return machine_on_vcpu(opaque, call, &job);
 }
 
-/* RAM at gva, *len cut to its page; NULL if there is none. */
-static uint8_t *find(struct machine *m, gva_t gva, bool physical, size_t *len,
-                     gpa_t *gpa)
+/* Moves len bytes within one page; false if memory is not there, or (a ROM)
+ * not what was written. */
+static bool move(struct machine *m, gva_t gva, bool physical, uint8_t *bytes,
+                 size_t len, bool write)
 {
     struct mmu *mmu = machine_vcpu(m)->mmu;
-    size_t rest = PAGE_SIZE - (gva & (PAGE_SIZE - 1));
+    gpa_t gpa = gva;
+    const uint8_t *now;
 
-    if (*len > rest)
-        *len = rest;
-    *gpa = gva;
-    if (!physical && !mmu_debug_translate(mmu, gva, gpa))
-        return NULL;
-    return mmu_phys(mmu, *gpa, *len);
+    if (!physical && !mmu_debug_translate(mmu, gva, &gpa))
+        return false;
+    if (!mmu_phys_copy(mmu, gpa, bytes, len, write))
+        return false;
+    now = mmu_phys(mmu, gpa, len);
+    return now && memcmp(now, bytes, len) == 0;
+}
+
+/* How many bytes could be moved, from the first on. */
+static size_t move_all(struct machine *m, gva_t gva, bool physical,
+                       uint8_t *bytes, size_t len, bool write)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        gva_t at = gva + (gva_t)done;
+        size_t part = PAGE_SIZE - (at & (PAGE_SIZE - 1));
+
+        if (part > len - done)
+            part = len - done;
+        if (!move(m, at, physical, bytes + done, part, write))
+            break;
+        done += part;
+    }
+    return done;
 }
 
 static size_t read_memory(void *opaque, gva_t gva, uint8_t *to, size_t len,
                           bool physical)
 {
-    size_t done = 0;
-
-    while (done < len) {
-        size_t part = len - done;
-        gpa_t gpa;
-        const uint8_t *from =
-            find(opaque, gva + (gva_t)done, physical, &part, &gpa);
-
-        if (!from)
-            break;
-        memcpy(to + done, from, part);
-        done += part;
-    }
-    return done;
+    return move_all(opaque, gva, physical, to, len, false);
 }
 
 static size_t write_memory(void *opaque, gva_t gva, const uint8_t *from,
                            size_t len, bool physical)
 {
-    struct mmu *mmu = machine_vcpu(opaque)->mmu;
-    size_t done = 0;
+    uint8_t bytes[GDB_PACKET_SIZE];
 
-    while (done < len) {
-        size_t part = len - done;
-        gpa_t gpa;
-        uint8_t *to = find(opaque, gva + (gva_t)done, physical, &part, &gpa);
-
-        if (!to)
-            break;
-        memcpy(to, from + done, part);
-        mmu_phys_written(mmu, gpa, part);
-        done += part;
-    }
-    return done;
+    if (len > sizeof(bytes))
+        return 0;
+    memcpy(bytes, from, len);
+    return move_all(opaque, gva, physical, bytes, len, true);
 }
 
 /* A CPU that halts takes its step when something wakes it: that is the
