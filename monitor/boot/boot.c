@@ -208,6 +208,7 @@ bool boot_load(const struct boot_image *image, uint8_t *ram, uint64_t ram_size,
                          (unsigned long long)(ram_size >> 10));
     *entry = (struct boot_entry){0};
     firmware_write(ram, ram_size);
+    mptable_write(ram);
     if (tables != TABLES_NONE)
         acpi_write(ram, tables == TABLES_ALL);
     if (image->kind == BOOT_MULTIBOOT)

@@ -75,6 +75,9 @@ void firmware_write_gdt(uint8_t *ram, struct boot_entry *entry, uint16_t cs,
 /* RSDP, RSDT and the tables in [BOOT_ACPI_BASE, BOOT_ACPI_END). */
 void acpi_write(uint8_t *ram, bool hpet);
 
+/* MP tables in the last 64 KiB below 1 MiB. */
+void mptable_write(uint8_t *ram);
+
 /* Is this a Linux kernel that boots by the 32-bit protocol? linux_check says
  * whether the header is usable: false with a line in why. */
 bool linux_recognized(const struct boot_file *kernel);

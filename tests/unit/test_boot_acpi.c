@@ -62,6 +62,35 @@ START_TEST(guest_finds_all_tables)
 }
 END_TEST
 
+START_TEST(mp_tables_are_found_and_whole)
+{
+    uint8_t *ram = ram_make(2 * MIB), *pointer = NULL, *table, *p;
+    unsigned interrupts = 0;
+
+    mptable_write(ram);
+    for (uint32_t at = 0xf0000; at < 0x100000 && !pointer; at += 16)
+        if (memcmp(ram + at, "_MP_", 4) == 0)
+            pointer = ram + at;
+    ck_assert_ptr_nonnull(pointer);
+    ck_assert_uint_eq(sum(pointer, 16), 0);
+    table = ram + get32(pointer + 4);
+    ck_assert_mem_eq(table, "PCMP", 4);
+    ck_assert_uint_eq(sum(table, get16(table + 4)), 0);
+    ck_assert_uint_eq(get32(table + 36), 0xfee00000);
+    p = table + 44;
+    for (unsigned i = 0; i < get16(table + 34); i++) {
+        if (p[0] == 3) { /* ISA interrupt: pin of the same number but IRQ0 */
+            ck_assert_uint_eq(p[7], p[5] ? p[5] : 2);
+            interrupts |= 1u << p[5];
+        }
+        p += p[0] ? 8 : 20;
+    }
+    ck_assert_ptr_eq(p, table + get16(table + 4));
+    ck_assert_uint_eq(interrupts, 0xfffb);
+    ram_drop(ram, 2 * MIB);
+}
+END_TEST
+
 START_TEST(fadt_names_the_power_management_block)
 {
     uint8_t *ram = ram_make(2 * MIB);
@@ -102,6 +131,7 @@ int main(void)
 
     suite_add_tcase(suite, tests);
     tcase_add_test(tests, guest_finds_all_tables);
+    tcase_add_test(tests, mp_tables_are_found_and_whole);
     tcase_add_test(tests, fadt_names_the_power_management_block);
     tcase_add_test(tests, machine_without_acpi_has_no_rsdp);
     srunner_run_all(runner, CK_ENV);
