@@ -227,7 +227,7 @@ static void run_write_all(struct gdb_session *s, const char *rest)
             reply_text(s, ERROR_SYNTAX);
             return;
         }
-        at += 2 * size;
+        at += 2ul * size;
         gdb_register_read(cpu_of(s), n, before);
         if (memcmp(before, bytes, size) != 0)
             gdb_register_write(cpu_of(s), n, bytes);

@@ -147,7 +147,7 @@ static unsigned fpu_top(const struct vcpu *v)
 /* The two tag bits of physical register n (SDM 1 8.1.7). */
 static unsigned fpu_tag(const struct vcpu *v, unsigned n)
 {
-    const uint8_t *st = v->fpu + IMAGE_ST + 16 * ((n - fpu_top(v)) & 7);
+    const uint8_t *st = v->fpu + IMAGE_ST + 16ul * ((n - fpu_top(v)) & 7);
     unsigned exponent = bytes_get16(st + 8) & 0x7fff;
     uint32_t high = bytes_get(st + 4, 4), low = bytes_get(st, 4);
 
@@ -262,10 +262,10 @@ unsigned gdb_register_read(const struct vcpu *v, unsigned n, uint8_t *to)
 
     switch (row->kind) {
     case KIND_ST:
-        memcpy(to, v->fpu + IMAGE_ST + 16 * row->index, 10);
+        memcpy(to, v->fpu + IMAGE_ST + 16ul * row->index, 10);
         break;
     case KIND_XMM:
-        memcpy(to, v->fpu + IMAGE_XMM + 16 * row->index, 16);
+        memcpy(to, v->fpu + IMAGE_XMM + 16ul * row->index, 16);
         break;
     case KIND_YMM:
         memcpy(to, v->ymm_high[row->index], 16);
@@ -348,10 +348,10 @@ bool gdb_register_write(struct vcpu *v, unsigned n, const uint8_t *from)
 
     switch (row->kind) {
     case KIND_ST:
-        memcpy(v->fpu + IMAGE_ST + 16 * row->index, from, 10);
+        memcpy(v->fpu + IMAGE_ST + 16ul * row->index, from, 10);
         return true;
     case KIND_XMM:
-        memcpy(v->fpu + IMAGE_XMM + 16 * row->index, from, 16);
+        memcpy(v->fpu + IMAGE_XMM + 16ul * row->index, from, 16);
         return true;
     case KIND_YMM:
         if (!v->ymm_used) /* they are not loaded */

@@ -237,7 +237,7 @@ def part_kernel(score, vmm, folder):
         score.check("kernel", str(error))
 
 
-# --- raw packets --------------------------------------------------------------
+# --- raw packets -----------------------------------------------------------
 
 class Client:
     """One connection to the stub."""

@@ -34,8 +34,9 @@ def write(symbols, path):
             out.write(f'.globl "{name}"\n.type "{name}", @function\n'
                       f'.set "{name}", base + {address - base}\n')
     subprocess.run(["as", "--32", "-o", path + ".o", path + ".s"], check=True)
-    subprocess.run(["ld", "-m", "elf_i386", f"--section-start=.kernel={base:#x}",
-                    "-e", hex(base), "-o", path, path + ".o"], check=True)
+    subprocess.run(["ld", "-m", "elf_i386", "-e", hex(base),
+                    f"--section-start=.kernel={base:#x}",
+                    "-o", path, path + ".o"], check=True)
     os.unlink(path + ".s")
     os.unlink(path + ".o")
 
