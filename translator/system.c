@@ -147,6 +147,14 @@ static bool refused_to_user(const struct context *c, enum callout_id id)
             id == CALLOUT_ID_lmsw || id == CALLOUT_ID_invlpg);
 }
 
+/* What a segment must hold of an area that is saved or restored. */
+static unsigned state_bytes(const struct context *c, enum callout_id id)
+{
+    if (id == CALLOUT_ID_fxsave || id == CALLOUT_ID_fxrstor)
+        return 512;
+    return c->t->v->avx_enabled ? 832 : 576;
+}
+
 static uint32_t callout_arg(struct context *c, const struct insn *insn)
 {
     unsigned id = insn->rule->callout;
@@ -185,7 +193,7 @@ static uint32_t callout_arg(struct context *c, const struct insn *insn)
     case FORM_PORT:
         return port_arg(insn);
     case FORM_FX:
-        linear_to_r9(c, insn, 512,
+        linear_to_r9(c, insn, state_bytes(c, id),
                      id == CALLOUT_ID_fxsave || id == CALLOUT_ID_xsave
                          ? MEM_WRITE
                          : MEM_READ);
