@@ -51,6 +51,7 @@ static bool model_has(const struct cpu_model *model, unsigned feature)
         return FEATURE_##name == FEATURE_BASE || \
                (FEATURE_WORD_##word(model) >> (bit)&1);
 #define FEATURE_WORD_0(m)           1
+#define FEATURE_WORD_feat_own(m)    (m)->feat_own
 #define FEATURE_WORD_feat_1_edx(m)  (m)->feat_1_edx
 #define FEATURE_WORD_feat_1_ecx(m)  (m)->feat_1_ecx
 #define FEATURE_WORD_feat_7_ebx(m)  (m)->feat_7_ebx

@@ -60,6 +60,7 @@ enum insn_form {
  * the FPU's state: X87_*, MMX_*, *_GPR. */
 #define INSN_FEATURES(X)          \
     X(BASE, 0, 0)                 \
+    X(CPUID, feat_own, 0)         \
     X(X87, feat_1_edx, 0)         \
     X(TSC, feat_1_edx, 4)         \
     X(X87_CMOV, feat_1_edx, 15)   \

@@ -172,7 +172,8 @@ bool iret_fast(struct vcpu *v)
     stat_inc(FAST_RETURNS);
     v->eip = bytes_get32(frame);
     v->eflags_arith = flags & EFL_ARITH;
-    v->eflags_sys = (v->eflags_sys & ~IRET_SYS) | (flags & IRET_SYS);
+    v->eflags_sys =
+        (v->eflags_sys & ~IRET_SYS) | (flags & IRET_SYS & ~v->eflags_absent);
     v->eflags_if = flags & EFL_IF;
     if (m->outer) {
         v->gpr[GPR_ESP] = bytes_get32(frame + 12);

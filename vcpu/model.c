@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum word { W_1D, W_1C, W_7B, W_7C, W_7D, W_D1, W_81D, W_81C, WORDS };
+enum word { W_1D, W_1C, W_7B, W_7C, W_7D, W_D1, W_81D, W_81C, W_OWN, WORDS };
 
 enum origin {
     OWN,  /* the virtual CPU does it on any host */
@@ -42,85 +42,46 @@ struct feature {
 
 /* Names as QEMU spells them. */
 static const struct feature features[] = {
-    {"fpu", W_1D, 0, OWN},
-    {"vme", W_1D, 1, OWN},
-    {"de", W_1D, 2, OWN},
-    {"pse", W_1D, 3, OWN},
-    {"tsc", W_1D, 4, OWN},
-    {"msr", W_1D, 5, OWN},
-    {"pae", W_1D, 6, OWN},
-    {"mce", W_1D, 7, OWN},
-    {"cx8", W_1D, 8, OWN},
-    {"apic", W_1D, 9, OWN},
-    {"sep", W_1D, 11, OWN},
-    {"mtrr", W_1D, 12, OWN},
-    {"pge", W_1D, 13, OWN},
-    {"mca", W_1D, 14, OWN},
-    {"cmov", W_1D, 15, OWN},
-    {"pat", W_1D, 16, OWN},
-    {"pse36", W_1D, 17, OWN},
-    {"clflush", W_1D, 19, HOST},
-    {"mmx", W_1D, 23, OWN},
-    {"fxsr", W_1D, 24, OWN},
-    {"sse", W_1D, 25, OWN},
-    {"sse2", W_1D, 26, OWN},
-    {"ss", W_1D, 27, NONE},
-    {"ht", W_1D, 28, NONE},
-    {"pni", W_1C, 0, HOST},
-    {"sse3", W_1C, 0, HOST},
-    {"pclmulqdq", W_1C, 1, HOST},
-    {"monitor", W_1C, 3, OWN},
-    {"vmx", W_1C, 5, NONE},
-    {"ssse3", W_1C, 9, HOST},
-    {"fma", W_1C, 12, VEX},
-    {"cx16", W_1C, 13, NONE},
-    {"pcid", W_1C, 17, NONE},
-    {"sse4.1", W_1C, 19, HOST},
-    {"sse4.2", W_1C, 20, HOST},
-    {"x2apic", W_1C, 21, NONE},
-    {"movbe", W_1C, 22, HOST},
-    {"popcnt", W_1C, 23, HOST},
-    {"tsc-deadline", W_1C, 24, NONE},
-    {"aes", W_1C, 25, HOST},
-    {"xsave", W_1C, 26, OWN},
-    {"avx", W_1C, 28, VEX},
-    {"f16c", W_1C, 29, VEX},
-    {"rdrand", W_1C, 30, HOST},
-    {"hypervisor", W_1C, 31, OWN},
-    {"fsgsbase", W_7B, 0, NONE},
-    {"tsc-adjust", W_7B, 1, OWN},
-    {"bmi1", W_7B, 3, HOST},
-    {"avx2", W_7B, 5, VEX},
-    {"smep", W_7B, 7, OWN},
-    {"bmi2", W_7B, 8, HOST},
-    {"erms", W_7B, 9, OWN},
-    {"invpcid", W_7B, 10, NONE},
-    {"zero-fcs-fds", W_7B, 13, OWN},
-    {"rdseed", W_7B, 18, HOST},
-    {"adx", W_7B, 19, HOST},
-    {"smap", W_7B, 20, OWN},
-    {"clflushopt", W_7B, 23, HOST},
-    {"clwb", W_7B, 24, HOST},
-    {"sha-ni", W_7B, 29, HOST},
-    {"umip", W_7C, 2, OWN},
-    {"gfni", W_7C, 8, HOST},
-    {"vaes", W_7C, 9, VEX},
-    {"vpclmulqdq", W_7C, 10, VEX},
-    {"fsrm", W_7D, 4, OWN},
-    {"spec-ctrl", W_7D, 26, NONE},
-    {"arch-capabilities", W_7D, 29, OWN},
-    {"xsaveopt", W_D1, 0, OWN},
-    {"syscall", W_81D, 11, OWN},
-    {"nx", W_81D, 20, OWN},
-    {"mmxext", W_81D, 22, OWN},
-    {"pdpe1gb", W_81D, 26, NONE},
-    {"rdtscp", W_81D, 27, OWN},
-    {"lm", W_81D, 29, NONE},
-    {"lahf-lm", W_81C, 0, OWN},
-    {"svm", W_81C, 2, NONE},
-    {"abm", W_81C, 5, HOST},
-    {"sse4a", W_81C, 6, NONE},
-    {"3dnowprefetch", W_81C, 8, OWN},
+    {"cpuid", W_OWN, 0, OWN},        {"fpu", W_1D, 0, OWN},
+    {"vme", W_1D, 1, OWN},           {"de", W_1D, 2, OWN},
+    {"pse", W_1D, 3, OWN},           {"tsc", W_1D, 4, OWN},
+    {"msr", W_1D, 5, OWN},           {"pae", W_1D, 6, OWN},
+    {"mce", W_1D, 7, OWN},           {"cx8", W_1D, 8, OWN},
+    {"apic", W_1D, 9, OWN},          {"sep", W_1D, 11, OWN},
+    {"mtrr", W_1D, 12, OWN},         {"pge", W_1D, 13, OWN},
+    {"mca", W_1D, 14, OWN},          {"cmov", W_1D, 15, OWN},
+    {"pat", W_1D, 16, OWN},          {"pse36", W_1D, 17, OWN},
+    {"clflush", W_1D, 19, HOST},     {"mmx", W_1D, 23, OWN},
+    {"fxsr", W_1D, 24, OWN},         {"sse", W_1D, 25, OWN},
+    {"sse2", W_1D, 26, OWN},         {"ss", W_1D, 27, NONE},
+    {"ht", W_1D, 28, NONE},          {"pni", W_1C, 0, HOST},
+    {"sse3", W_1C, 0, HOST},         {"pclmulqdq", W_1C, 1, HOST},
+    {"monitor", W_1C, 3, OWN},       {"vmx", W_1C, 5, NONE},
+    {"ssse3", W_1C, 9, HOST},        {"fma", W_1C, 12, VEX},
+    {"cx16", W_1C, 13, NONE},        {"pcid", W_1C, 17, NONE},
+    {"sse4.1", W_1C, 19, HOST},      {"sse4.2", W_1C, 20, HOST},
+    {"x2apic", W_1C, 21, NONE},      {"movbe", W_1C, 22, HOST},
+    {"popcnt", W_1C, 23, HOST},      {"tsc-deadline", W_1C, 24, NONE},
+    {"aes", W_1C, 25, HOST},         {"xsave", W_1C, 26, OWN},
+    {"avx", W_1C, 28, VEX},          {"f16c", W_1C, 29, VEX},
+    {"rdrand", W_1C, 30, HOST},      {"hypervisor", W_1C, 31, OWN},
+    {"fsgsbase", W_7B, 0, NONE},     {"tsc-adjust", W_7B, 1, OWN},
+    {"bmi1", W_7B, 3, HOST},         {"avx2", W_7B, 5, VEX},
+    {"smep", W_7B, 7, OWN},          {"bmi2", W_7B, 8, HOST},
+    {"erms", W_7B, 9, OWN},          {"invpcid", W_7B, 10, NONE},
+    {"zero-fcs-fds", W_7B, 13, OWN}, {"rdseed", W_7B, 18, HOST},
+    {"adx", W_7B, 19, HOST},         {"smap", W_7B, 20, OWN},
+    {"clflushopt", W_7B, 23, HOST},  {"clwb", W_7B, 24, HOST},
+    {"sha-ni", W_7B, 29, HOST},      {"umip", W_7C, 2, OWN},
+    {"gfni", W_7C, 8, HOST},         {"vaes", W_7C, 9, VEX},
+    {"vpclmulqdq", W_7C, 10, VEX},   {"fsrm", W_7D, 4, OWN},
+    {"spec-ctrl", W_7D, 26, NONE},   {"arch-capabilities", W_7D, 29, OWN},
+    {"xsaveopt", W_D1, 0, OWN},      {"syscall", W_81D, 11, OWN},
+    {"nx", W_81D, 20, OWN},          {"mmxext", W_81D, 22, OWN},
+    {"pdpe1gb", W_81D, 26, NONE},    {"rdtscp", W_81D, 27, OWN},
+    {"lm", W_81D, 29, NONE},         {"lahf-lm", W_81C, 0, OWN},
+    {"svm", W_81C, 2, NONE},         {"abm", W_81C, 5, HOST},
+    {"sse4a", W_81C, 6, NONE},       {"3dnowprefetch", W_81C, 8, OWN},
 };
 
 #define ATOM_INORDER 0x000106cau
@@ -175,8 +136,9 @@ static const struct {
 static uint32_t *model_word(struct cpu_model *m, unsigned word)
 {
     uint32_t *const words[WORDS] = {
-        &m->feat_1_edx, &m->feat_1_ecx,  &m->feat_7_ebx,  &m->feat_7_ecx,
-        &m->feat_7_edx, &m->feat_d1_eax, &m->feat_81_edx, &m->feat_81_ecx};
+        &m->feat_1_edx,  &m->feat_1_ecx,  &m->feat_7_ebx,
+        &m->feat_7_ecx,  &m->feat_7_edx,  &m->feat_d1_eax,
+        &m->feat_81_edx, &m->feat_81_ecx, &m->feat_own};
 
     return words[word];
 }
@@ -486,6 +448,7 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
     model->signature = preset->signature;
     model->max_basic = preset->max_basic;
     model->max_extended = preset->max_basic > 1 ? 0x80000008u : 0;
+    model->feat_own = CPU_OWN_CPUID;
     preset_apply(model, preset);
     while ((part = strtok_r(NULL, ",", &state)))
         if (!option_apply(model, part, why, why_size))
@@ -498,8 +461,8 @@ bool cpu_model_parse(const char *text, struct cpu_model *model, char *why,
 
 bool cpu_model_covers_host(const struct cpu_model *model)
 {
-    static const char *const always[] = {"fpu",  "cx8", "cmov", "mmx",
-                                         "fxsr", "sse", "sse2"};
+    static const char *const always[] = {"cpuid", "fpu",  "cx8", "cmov",
+                                         "mmx",   "fxsr", "sse", "sse2"};
     struct cpu_model m = *model;
 
     for (unsigned i = 0; i < ARRAY_SIZE(always); i++)

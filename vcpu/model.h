@@ -26,6 +26,7 @@ struct cpu_model {
     uint32_t feat_d1_eax; /* CPUID.D.1:EAX */
     uint32_t feat_81_edx; /* CPUID.80000001:EDX */
     uint32_t feat_81_ecx; /* CPUID.80000001:ECX */
+    uint32_t feat_own;    /* CPU_OWN_* bits: what CPUID has no bit for */
     uint32_t max_basic, max_extended;
 };
 
@@ -43,6 +44,7 @@ static inline unsigned cpu_model_family(const struct cpu_model *model)
 #define CPU_MODEL_ARCH_CAPABILITIES 0x0d10e169ull
 
 /* Feature bits that code outside model.c asks for: CPUID.<leaf><register>. */
+#define CPU_OWN_CPUID       0x00000001u
 #define CPUID_1D_VME        0x00000002u
 #define CPUID_1D_DE         0x00000004u
 #define CPUID_1D_PSE        0x00000008u

@@ -47,6 +47,7 @@ void vcpu_reset(struct vcpu *v)
     v->gpr[GPR_EDX] = v->model->signature;
     v->eip = v->next_eip = 0xfff0;
     v->eflags_if = v->eflags_sys = v->eflags_arith = 0;
+    v->eflags_absent = v->model->feat_own & CPU_OWN_CPUID ? 0 : EFL_ID;
     v->cr0 = CR0_ET | CR0_NW | CR0_CD;
     v->cr2 = v->cr3 = v->cr4 = 0;
     v->cpl = 0;

@@ -343,7 +343,8 @@ struct vcpu {
 
     uint32_t watch_hits; /* DR6 bits of data breakpoints met by this insn */
 
-    uint32_t events;    /* enum vcpu_event bits */
+    uint32_t eflags_absent; /* what the model has not: ID without CPUID */
+    uint32_t events;        /* enum vcpu_event bits */
     uint32_t intr_line; /* atomic: level of the interrupt controller's INTR */
     bool nmi_pending, nmi_blocked;
     bool intr_shadow;  /* after sti / mov ss: no interrupt before next_eip */
@@ -365,8 +366,8 @@ struct vcpu {
     const struct vcpu_world *world;
     const struct cpu_model *model;
     struct vcpu_debug *debug; /* NULL: nobody debugs (vcpu/debug.h) */
-    void *mmu;    /* shadow-mmu's state */
-    void *engine; /* engine's state */
+    void *mmu;                /* shadow-mmu's state */
+    void *engine;             /* engine's state */
 };
 
 /* The full EFLAGS image (only outside TC or inside a callout). */
@@ -378,6 +379,7 @@ static inline uint32_t vcpu_eflags(const struct vcpu *v)
 /* Sets every flag from an image; bits that do not exist are dropped. */
 static inline void vcpu_set_eflags(struct vcpu *v, uint32_t flags)
 {
+    flags &= ~v->eflags_absent;
     if ((flags ^ v->eflags_sys) & (EFL_VM | EFL_TF | EFL_AC))
         v->mode_dirty = true;
     v->eflags_arith = flags & EFL_ARITH;

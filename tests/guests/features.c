@@ -16,6 +16,36 @@ static bool bit(u32 word, u32 n)
     return word >> n & 1;
 }
 
+/* otherwise: what it raises where it exists, NO_TRAP mostly. */
+static void agrees_or(const char *name, bool has, const u8 *code, u32 otherwise)
+{
+    CPU(c);
+    u32 vector;
+
+    c.eax = 0;
+    c.ecx = 0;
+    c.ebx = (u32)feature_area;
+    vector = run(&c, code);
+    check_eq(name, vector, has ? otherwise : EXC_UD);
+}
+
+static void agrees(const char *name, bool has, const u8 *code)
+{
+    agrees_or(name, has, code, NO_TRAP);
+}
+
+/* Without CPUID, EFLAGS.ID cannot be changed, and nothing else is there. */
+static bool has_cpuid(void)
+{
+    CPU(c);
+
+    c.eflags = F_ONE;
+    run(&c, SNIPPET("pushf\n popl %eax\n xorl $0x200000, %eax\n pushl %eax\n"
+                    "popf\n pushf\n popl %eax"));
+    agrees("cpuid_agrees_with_eflags_id", c.eax & F_ID, SNIPPET("cpuid"));
+    return c.eax & F_ID;
+}
+
 static void read_features(void)
 {
     u32 r[4], highest;
@@ -37,24 +67,6 @@ static void read_features(void)
         c81 = r[2];
         d81 = r[3];
     }
-}
-
-/* otherwise: what it raises where it exists, NO_TRAP mostly. */
-static void agrees_or(const char *name, bool has, const u8 *code, u32 otherwise)
-{
-    CPU(c);
-    u32 vector;
-
-    c.eax = 0;
-    c.ecx = 0;
-    c.ebx = (u32)feature_area;
-    vector = run(&c, code);
-    check_eq(name, vector, has ? otherwise : EXC_UD);
-}
-
-static void agrees(const char *name, bool has, const u8 *code)
-{
-    agrees_or(name, has, code, NO_TRAP);
 }
 
 static void integer(void)
@@ -141,19 +153,17 @@ static void vectors(void)
 static void enabled_by_osxsave(void)
 {
     bool avx = bit(c1, 28);
-    u32 r[4];
+    u32 r[4] = {0};
 
     agrees("xgetbv_is_not_there_yet", false, SNIPPET("xgetbv"));
     agrees("avx_is_not_there_yet", false,
            SNIPPET("vaddps %xmm0, %xmm1, %xmm2"));
-    if (bit(c1, 26)) {
+    if (bit(c1, 26))
         write_cr4(read_cr4() | 1 << 18);
+    if (avx)
+        __asm__ volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
+    if (family)
         cpuid(1, 0, r);
-        if (avx)
-            __asm__ volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
-    } else {
-        cpuid(1, 0, r);
-    }
     check_eq("cpuid_shows_cr4_osxsave", bit(r[2], 27), bit(c1, 26));
     agrees("xgetbv_agrees", bit(c1, 26), SNIPPET("xgetbv"));
     agrees("xsave_agrees", bit(c1, 26), SNIPPET("xsave (%ebx)"));
@@ -189,7 +199,10 @@ static void never(void)
 
 void guest_main(void)
 {
-    read_features();
+    if (has_cpuid())
+        read_features();
+    else
+        d1 = 1; /* the x87 */
     write_cr0((read_cr0() & ~(u32)CR0_EM) | CR0_MP | CR0_NE);
     if (bit(d1, 24))
         write_cr4(read_cr4() | CR4_OSFXSR);
