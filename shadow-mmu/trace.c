@@ -58,7 +58,7 @@ bool mmu_phys_copy(struct mmu *mmu, gpa_t gpa, void *bytes, uint64_t len,
 {
     gpa_t first = gpa & ~(gpa_t)(PAGE_SIZE - 1);
 
-    if (len > 1ull << 32)
+    if (gpa >> MMU_PHYS_BITS || len > 1ull << 32)
         return false;
     for (gpa_t page = first; page < gpa + len; page += PAGE_SIZE)
         if (ram_at(mmu, page) == NO_MEMORY)

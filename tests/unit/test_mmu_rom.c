@@ -169,6 +169,35 @@ START_TEST(fetched_pages_follow_the_map)
 }
 END_TEST
 
+START_TEST(devices_copy_by_physical_address)
+{
+    uint8_t bytes[0x3000];
+    struct mmu_fetch code;
+
+    memset(bytes, 0x5a, sizeof bytes);
+    ck_assert(mmu_phys_copy(mmu, 0x1ffe, bytes, 0x1004, true));
+    ck_assert_uint_eq(get(0x1ffc), 0x5a5a0000);
+    ck_assert_uint_eq(get(0x3000), 0x00005a5a);
+    ck_assert_int_eq(mmu_fetch(mmu, 0x2000, MEM_READ, &code), MMU_FILLED);
+    mmu_trace_code(mmu, 2, true);
+    ck_assert(mmu_phys_copy(mmu, 0x1ffe, bytes, 0x1004, true));
+    ck_assert_uint_eq(seen.writes, 1);
+    ck_assert_uint_eq(seen.gpa, 0x2000);
+    mmu_trace_code(mmu, 2, false);
+    /* ROM is read, and stays */
+    ck_assert(mmu_phys_copy(mmu, LOW, bytes, 4, true));
+    ck_assert(mmu_phys_copy(mmu, LOW, bytes, 4, false));
+    ck_assert_mem_eq(bytes, rom + ROM_SIZE - 0x20000, 4);
+    /* all or nothing */
+    ck_assert(!mmu_phys_copy(mmu, 0x9f000, bytes, 0x1001, true));
+    ck_assert(!mmu_phys_copy(mmu, (4 << 20) - 4, bytes, 8, true));
+    ck_assert(!mmu_phys_copy(mmu, 0xf0000000, bytes, 4, false));
+    ck_assert(!mmu_phys_copy(mmu, UINT64_MAX - 3, bytes, 16, false));
+    ck_assert(!mmu_phys_copy(mmu, 0, bytes, 1ull << 33, false));
+    ck_assert_uint_eq(get(0x3ffffc), 0);
+}
+END_TEST
+
 START_TEST(page_tables_in_rom_are_read)
 {
     /* entry 0: the ROM's words are odd nowhere, so make one */
@@ -194,7 +223,8 @@ int main(void)
     const TTest *const tests[] = {
         the_rom_lies_at_two_places,   writes_to_the_rom_go_nowhere,
         four_kinds_of_pieces,         windows_follow_the_map,
-        fetched_pages_follow_the_map, page_tables_in_rom_are_read};
+        fetched_pages_follow_the_map, devices_copy_by_physical_address,
+        page_tables_in_rom_are_read};
     Suite *s = suite_create("mmu_rom");
     TCase *t = tcase_create("all");
     SRunner *runner = srunner_create(s);
