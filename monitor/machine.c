@@ -394,11 +394,20 @@ static bool create_bt(struct machine *m, char *why, size_t why_size)
     return m->engine != NULL;
 }
 
+static bool wants_gdb(const struct machine *m)
+{
+    return m->options->gdb && strcmp(m->options->gdb, "none") != 0;
+}
+
 /* The hardware path: of the MMU only guest RAM is used. */
 static bool create_kvm(struct machine *m, char *why, size_t why_size)
 {
     const struct mmu_events events = world_mmu_events(&m->world);
 
+    if (wants_gdb(m)) {
+        snprintf(why, why_size, "kvm: -gdb needs -accel bt");
+        return false;
+    }
     if (!m->image) {
         snprintf(why, why_size, "kvm: runs no firmware ROM");
         return false;
@@ -479,11 +488,9 @@ static bool open_files(struct machine *m, char *why, size_t why_size)
 
 static bool create_gdb(struct machine *m, char *why, size_t why_size)
 {
-    const char *spec = m->options->gdb;
-
-    if (!spec || strcmp(spec, "none") == 0)
+    if (!wants_gdb(m))
         return true;
-    m->gdb = gdb_server_create(m, spec, why, why_size);
+    m->gdb = gdb_server_create(m, m->options->gdb, why, why_size);
     return m->gdb != NULL;
 }
 
