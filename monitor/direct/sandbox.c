@@ -27,6 +27,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
@@ -37,21 +38,25 @@
 #include "base/check.h"
 #include "base/log.h"
 
-#define LINEAR_PAGES      (1u << 20)
-#define LOW_SPACE         (1ull << 32)
-#define HIGH_END          0x7ffffffff000ull /* of what the mapper unmaps at birth */
-#define MAX_ORDERS        512u
-#define HOST_CS64         0x33
-#define RAM_FD            0 /* in the sandbox */
-#define NO_ORDER          UINT64_MAX
-#define FLAGS_ORDER       (UINT64_MAX - 1)
+#define LINEAR_PAGES (1u << 20)
+#define LOW_SPACE    (1ull << 32)
+#define HIGH_END     0x7ffffffff000ull /* of what the mapper unmaps at birth */
+#define PLACE_MIN    0x100000000000ull /* where the mapper is, at random */
+#define PLACE_MAX    0x500000000000ull
+#define MAX_ORDERS   512u
+#define HOST_CS64    0x33
+#define RAM_FD       0 /* in the sandbox */
+/* Neither is the number of a call, nor what one may return. */
+#define NO_ORDER          (UINT64_MAX - 0xffff)
+#define FLAGS_ORDER       (UINT64_MAX - 0x1ffff)
 #define FLAGS_ALWAYS      0x202 /* what flags always have in a process */
 #define XSTATE_BYTES      0x4000
 #define XSTATE_LEGACY     464 /* what of the FXSAVE image is state */
 #define XSTATE_BV         512 /* offset of XSTATE_BV in an XSAVE image */
 #define XSTATE_HEADER     64  /* its length, from there */
 #define XSTATE_YMM        576
-#define XSTATE_YMMS       256    /* of sixteen registers */
+#define XSTATE_YMMS       256 /* of sixteen registers */
+#define STICKY_UNKNOWN    UINT32_MAX
 #define ARCH_CPUID_FAULTS 0x1012 /* ARCH_SET_CPUID */
 
 static uint8_t xstate[XSTATE_BYTES] __attribute__((aligned(64)));
@@ -77,9 +82,9 @@ __asm__(".pushsection .rodata\n"
         ".global sandbox_mapper, sandbox_mapper_end\n"
         "sandbox_mapper:\n"
         "1:  mov (%rbx), %rax\n"
-        "    cmp $-1, %rax\n"
+        "    cmp $-0x10000, %rax\n"
         "    je 2f\n"
-        "    cmp $-2, %rax\n"
+        "    cmp $-0x20000, %rax\n"
         "    je 3f\n"
         "    mov 8(%rbx), %rdi\n"
         "    mov 16(%rbx), %rsi\n"
@@ -104,13 +109,16 @@ _Static_assert(sizeof(struct order) == 56, "the mapper's step");
 /* --- what the sandboxes share -------------------------------------------- */
 
 /* mmap and munmap below 4 GiB, of guest RAM alone: all that a sandbox ever
- * asks for, and only the mapper's calls come this far. */
-static void write_filter(struct orders *o)
-{
+ * asks for, and only the mapper's calls come this far, and those of the host's
+ * vsyscall page, which PTRACE_SYSEMU does not stop. SIGSYS is a stop like any
+ * other; with SECCOMP_RET_KILL_PROCESS guest code could end its sandbox. */
 #define FIELD(f) offsetof(struct seccomp_data, f)
 #define LOAD(f)  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(f))
 #define IS(k, yes, no) \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(k), (yes), (no))
+#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_##action)
+static void write_filter(struct orders *o)
+{
     const struct sock_filter filter[] = {
         LOAD(FIELD(arch)),
         IS(AUDIT_ARCH_X86_64, 0, 13),
@@ -126,15 +134,61 @@ static void write_filter(struct orders *o)
         IS(RAM_FD, 0, 3),
         LOAD(FIELD(args[3])),
         IS(MAP_SHARED | MAP_FIXED | MAP_NORESERVE, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        RETURN(ALLOW),
+        RETURN(TRAP),
     };
-#undef FIELD
-#undef LOAD
-#undef IS
     _Static_assert(sizeof(filter) <= sizeof(o->filter), "filter");
     memcpy(o->filter, filter, sizeof(filter));
     o->program.len = ARRAY_SIZE(filter);
+}
+
+/* What the first process may do, to make copies that lock themselves up: it has
+ * a tracer, and that may be taken over. */
+static void write_first_filter(struct orders *o)
+{
+    const struct sock_filter filter[] = {
+        LOAD(FIELD(arch)),     IS(AUDIT_ARCH_X86_64, 0, 9),
+        LOAD(FIELD(nr)),       IS(SYS_mmap, 6, 0),
+        IS(SYS_munmap, 5, 0),  IS(SYS_prctl, 4, 0),
+        IS(SYS_seccomp, 3, 0), IS(SYS_clone, 0, 3),
+        LOAD(FIELD(args[0])),  IS(CLONE_PARENT | SIGCHLD, 0, 1),
+        RETURN(ALLOW),         RETURN(TRAP),
+    };
+    _Static_assert(sizeof(filter) <= sizeof(o->filter), "filter");
+    memcpy(o->filter, filter, sizeof(filter));
+    o->program.len = ARRAY_SIZE(filter);
+}
+#undef FIELD
+#undef LOAD
+#undef IS
+#undef RETURN
+
+/* A place for the mapper that says nothing of where the monitor's memory is:
+ * guest code can find it, given time. */
+static void *somewhere(void)
+{
+    uint64_t place = 0;
+
+    if (getrandom(&place, sizeof(place), GRND_NONBLOCK) != sizeof(place))
+        return NULL;
+    return (void *)(uintptr_t)(PLACE_MIN + place % (PLACE_MAX - PLACE_MIN) /
+                                               PAGE_SIZE * PAGE_SIZE);
+}
+
+static void find_vdso(struct sandbox_host *host)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long first, end;
+    char line[512];
+
+    while (maps && fgets(line, sizeof(line), maps))
+        if (strstr(line, "[vdso]") &&
+            sscanf(line, "%lx-%lx", &first, &end) == 2) {
+            host->vdso = first;
+            host->vdso_size = end - first;
+        }
+    if (maps)
+        fclose(maps);
 }
 
 /* The mapper's pages, as the monitor and as sandboxes have them. */
@@ -145,7 +199,7 @@ static bool make_pages(struct sandbox_host *host, char *why, size_t why_size)
     uint8_t *shown = MAP_FAILED;
 
     if (file >= 0 && ftruncate(file, (off_t)size) == 0)
-        shown = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
+        shown = mmap(somewhere(), size, PROT_READ, MAP_SHARED, file, 0);
     if (shown != MAP_FAILED) {
         void *written = mmap(NULL, ORDERS_BYTES, PROT_READ | PROT_WRITE,
                              MAP_SHARED, file, PAGE_SIZE);
@@ -166,29 +220,37 @@ static bool make_pages(struct sandbox_host *host, char *why, size_t why_size)
     }
     close(file);
     host->orders_shown = (struct orders *)(shown + PAGE_SIZE);
-    write_filter(host->orders);
     host->orders->program.filter = host->orders_shown->filter;
     return true;
 }
 
 /* --- birth --------------------------------------------------------------- */
 
-static void put_order(struct orders *o, unsigned n, uint64_t call, uint64_t a0,
-                      uint64_t a1, uint64_t a2)
-{
-    o->order[n] = (struct order){call, {a0, a1, a2}};
-}
-
-/* All memory of the child goes but the mapper's. */
+/* All memory of the child goes but the mapper's. The vdso moves first: the
+ * host's kernel remembers where it was, and puts the lower half of that into
+ * eip when sysenter comes with a bad ebp. It shall not tell the guest where our
+ * memory is. */
 static void first_orders(const struct sandbox_host *host)
 {
     uint64_t low = (uint64_t)(uintptr_t)host->code;
     uint64_t high = low + PAGE_SIZE + ORDERS_BYTES;
-    struct orders *o = host->orders;
+    const struct order orders[] = {
+        {SYS_mremap,
+         {host->vdso, host->vdso_size, host->vdso_size,
+          MREMAP_MAYMOVE | MREMAP_FIXED, LOW_SPACE}},
+        {SYS_munmap, {0, low}},
+        {SYS_munmap, {high, HIGH_END - high}},
+        {SYS_prctl, {PR_SET_NO_NEW_PRIVS, 1}},
+        {SYS_seccomp,
+         {SECCOMP_SET_MODE_FILTER, 0,
+          (uint64_t)(uintptr_t)&host->orders_shown->program}},
+        {NO_ORDER, {0}},
+    };
+    unsigned skipped = host->vdso_size ? 0 : 1;
 
-    put_order(o, 0, SYS_munmap, 0, low, 0);
-    put_order(o, 1, SYS_munmap, high, HIGH_END - high, 0);
-    put_order(o, 2, NO_ORDER, 0, 0, 0);
+    write_first_filter(host->orders);
+    memcpy(host->orders->order, orders + skipped,
+           sizeof(orders) - skipped * sizeof(*orders));
 }
 
 /* The kernel writes there when it schedules: it must not, once that is gone. */
@@ -201,15 +263,14 @@ static void leave_rseq(void)
 
 /* In the child of the monitor from which all sandboxes come. Nothing of what
  * stands here exists any more when it becomes the first one's parent. */
-static _Noreturn void child(const struct sandbox_host *host, int go,
-                            pid_t parent)
+static _Noreturn void child(const struct sandbox_host *host, pid_t parent)
 {
     const struct rlimit none = {0, 0};
     sigset_t empty;
-    char byte;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent || read(go, &byte, 1) != 1)
+    if (getppid() != parent || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0 ||
+        kill(getpid(), SIGSTOP) != 0)
         _exit(1);
     sigemptyset(&empty);
     sigprocmask(SIG_SETMASK, &empty, NULL);
@@ -264,19 +325,16 @@ static bool begin_orders(struct sandbox *box)
     regs.ss = SANDBOX_DS;
     regs.rip = (uint64_t)(uintptr_t)box->host->code;
     regs.rbx = (uint64_t)(uintptr_t)box->host->orders_shown;
-    regs.orig_rax = NO_ORDER;
+    regs.orig_rax = UINT64_MAX;
     regs.eflags = 0;
     return ptrace(PTRACE_SETREGS, box->pid, NULL, &regs) == 0;
 }
 
-/* Obeys the orders; *interrupted: a signal of ours came meanwhile. */
-static bool obey(struct sandbox *box, bool *interrupted)
+static bool end_orders(struct sandbox *box, bool *interrupted)
 {
     struct user_regs_struct regs;
     int status;
 
-    if (!begin_orders(box))
-        return false;
     for (;;) {
         if (ptrace(PTRACE_CONT, box->pid, NULL, NULL) != 0)
             return false;
@@ -293,6 +351,21 @@ static bool obey(struct sandbox *box, bool *interrupted)
            regs.rax == NO_ORDER;
 }
 
+/* Obeys the orders; *interrupted: a signal of ours came meanwhile. If that
+ * fails, some are lost, and what the sandbox shows is unknown: it may not run
+ * before it gave up everything. All sandboxes can read the page, so nothing
+ * stays there that tells of one's memory. */
+static bool obey(struct sandbox *box, bool *interrupted)
+{
+    size_t size = box->order_count * sizeof(*box->order);
+    bool done = begin_orders(box) && end_orders(box, interrupted);
+
+    memset(box->host->orders->order, 0, size);
+    if (!done)
+        box->broken = true;
+    return done;
+}
+
 /* The registers are what the monitor's thread had in them. */
 static bool clean_vectors(struct sandbox *box)
 {
@@ -305,20 +378,22 @@ static bool clean_vectors(struct sandbox *box)
     return ptrace(PTRACE_SETREGSET, box->pid, NT_X86_XSTATE, &iov) == 0;
 }
 
-static bool settle_in(struct sandbox *box, const int go[2], char *why,
-                      size_t why_size)
+/* The child asks to be traced: a monitor that could trace whom it likes could
+ * take over other programs of its user (monitor/filter.c). */
+static bool settle_in(struct sandbox *box, char *why, size_t why_size)
 {
     struct user_regs_struct regs;
-    int status;
+    int status = await(box);
 
-    if (ptrace(PTRACE_SEIZE, box->pid, NULL,
+    if (!status || WSTOPSIG(status) != SIGSTOP ||
+        ptrace(PTRACE_SETOPTIONS, box->pid, NULL,
                PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD |
                    PTRACE_O_TRACEFORK) != 0) {
-        snprintf(why, why_size, "cannot trace: %s", strerror(errno));
+        snprintf(why, why_size, "a process of ours cannot be traced");
         return false;
     }
     first_orders(box->host);
-    if (write(go[1], "", 1) != 1)
+    if (ptrace(PTRACE_CONT, box->pid, NULL, NULL) != 0)
         return false;
     status = await(box);
     if (!status || is_event(status) || WSTOPSIG(status) != SIGTRAP) {
@@ -335,6 +410,7 @@ static bool settle_in(struct sandbox *box, const int go[2], char *why,
         return false;
     }
     box->cpuid_faults = box->host->orders->cpuid_faults;
+    write_filter(box->host->orders);
     return true;
 }
 
@@ -362,34 +438,26 @@ static bool make_first(struct sandbox_host *host, char *why, size_t why_size)
 {
     struct sandbox *box = new_sandbox(host);
     pid_t self = getpid();
-    int go[2];
-    bool ok;
 
     snprintf(why, why_size, "no memory for a sandbox");
     if (!box)
         return false;
     host->first = box;
-    if (pipe2(go, O_CLOEXEC) != 0)
-        return false;
     box->pid = fork();
     if (box->pid == 0)
-        child(host, go[0], self);
-    close(go[0]);
-    ok = box->pid > 0;
-    if (ok) {
-        ok = settle_in(box, go, why, why_size);
-    } else {
-        box->pid = 0;
-        snprintf(why, why_size, "cannot make a process: %s", strerror(errno));
-    }
-    close(go[1]);
-    return ok;
+        child(host, self);
+    if (box->pid > 0)
+        return settle_in(box, why, why_size);
+    box->pid = 0;
+    snprintf(why, why_size, "cannot make a process: %s", strerror(errno));
+    return false;
 }
 
 bool sandbox_host_create(struct sandbox_host *host, int ram_file, char *why,
                          size_t why_size)
 {
     *host = (struct sandbox_host){.ram_file = ram_file};
+    find_vdso(host);
     if (make_pages(host, why, why_size) && make_first(host, why, why_size))
         return true;
     sandbox_host_destroy(host);
@@ -517,8 +585,14 @@ void sandbox_map(struct sandbox *box, unsigned first, unsigned end, gfn_t gfn,
 
 void sandbox_unmap(struct sandbox *box, unsigned first, unsigned end)
 {
-    struct order *o = next_order(box);
+    struct order *o;
 
+    if (end - first == LINEAR_PAGES) { /* nothing else counts any more */
+        box->order_count = 0;
+        box->broken = false;
+        box->sticky = STICKY_UNKNOWN;
+    }
+    o = next_order(box);
     if (!o)
         return;
     *o = (struct order){
@@ -623,7 +697,7 @@ void sandbox_run(struct sandbox *box, struct user_regs_struct *regs,
     int status;
 
     *stop = (struct sandbox_stop){.why = SANDBOX_BROKEN};
-    if (box->order_count && !obey(box, &interrupted)) {
+    if (box->broken || (box->order_count && !obey(box, &interrupted))) {
         if (!box->pid || ptrace(PTRACE_GETREGS, box->pid, NULL, &now) != 0)
             stop->why = SANDBOX_GONE;
         return;

@@ -27,6 +27,7 @@ struct sandbox_host {
     uint8_t *code;               /* the mapper's, as the sandbox sees it */
     struct orders *orders;       /* as the monitor writes them */
     struct orders *orders_shown; /* as the sandbox reads them */
+    uint64_t vdso, vdso_size;    /* the monitor's own; size 0: it has none */
 };
 
 /* Makes it; false with a line in why if the host cannot run sandboxes. */
@@ -48,7 +49,8 @@ struct sandbox {
     bool cpuid_faults;   /* cpuid does not run there */
     struct order *order; /* given, not obeyed yet */
     unsigned order_count;
-    uint32_t sticky;      /* SANDBOX_STICKY there */
+    bool broken;     /* orders were lost: only sandbox_unmap of all helps */
+    uint32_t sticky; /* SANDBOX_STICKY there */
     uint32_t tls_base[2]; /* of the selectors SANDBOX_TLS */
     uint8_t *rights;      /* per linear page, SANDBOX_* bits */
 };

@@ -171,6 +171,71 @@ START_TEST(the_mapper_does_not_obey_the_guest)
 }
 END_TEST
 
+/* The host's kernel makes the calls of this page itself, and no tracer sees
+ * them. */
+START_TEST(a_call_of_the_vsyscall_page_stops)
+{
+    /* mov edi, DATA; mov rax, 0xffffffffff600000; call rax; int3 */
+    RUN(TO_64BIT, 0xbf, 0x00, 0x00, 0x03, 0x00, 0x48, 0xc7, 0xc0, 0x00, 0x00,
+        0x60, 0xff, 0xff, 0xd0, 0xcc);
+    ck_assert_int_eq(stop.why, SANDBOX_SIGNAL);
+    ck_assert_uint_eq(regs.cs & 0xffff, 0x33);
+    ck_assert_uint_eq(word_at(3, 0), 0); /* gettimeofday wrote nothing */
+    regs.cs = SANDBOX_CS;
+    regs.rip = CODE;
+    RUN(0xcc); /* and it lives */
+    ck_assert_int_eq(stop.signal, SIGTRAP);
+}
+END_TEST
+
+/* The host reads a word at ebp for sysenter; if it cannot, it returns to where
+ * its vdso was, of which code would learn the lower half. */
+START_TEST(a_bad_sysenter_tells_nothing_of_the_host)
+{
+    regs.rbp = 0x50000000;
+    RUN(0x0f, 0x34);
+    if (stop.why == SANDBOX_CALL || stop.signal == SIGILL)
+        return; /* not this kernel, not this processor */
+    ck_assert_int_eq(stop.signal, SIGSEGV);
+    ck_assert_uint_lt((uint32_t)regs.rip, 0x10000);
+}
+END_TEST
+
+/* All sandboxes of a machine see the page of orders. */
+START_TEST(obeyed_orders_are_wiped)
+{
+    const uint64_t *shown = (const void *)host.orders_shown;
+
+    sandbox_map(box, 0x123, 0x124, 5, RW);
+    RUN(0xcc);
+    ck_assert_int_eq(stop.signal, SIGTRAP);
+    for (unsigned i = 0; i < 7 * 8; i++)
+        ck_assert_uint_ne(shown[i], 0x123000);
+}
+END_TEST
+
+/* More mappings than the host allows a process: pages that were to go may
+ * still be there, so nothing runs before all have gone. */
+START_TEST(what_could_not_be_mapped_lets_nothing_run)
+{
+    for (unsigned i = 0; i < 70000; i++)
+        sandbox_map(box, 0x1000 + i, 0x1001 + i, i * 7 % FRAMES,
+                    i & 1 ? RW : SANDBOX_READ);
+    sandbox_unmap(box, DATA >> 12, (DATA >> 12) + 1);
+    RUN(0xa1, 0x00, 0x00, 0x03, 0x00, 0xcc); /* mov eax, [DATA] */
+    ck_assert_int_eq(stop.why, SANDBOX_BROKEN);
+    sandbox_run(box, &regs, &stop);
+    ck_assert_int_eq(stop.why, SANDBOX_BROKEN);
+    sandbox_unmap(box, 0, 1u << 20);
+    sandbox_map(box, CODE >> 12, (CODE >> 12) + 1, 1,
+                SANDBOX_READ | SANDBOX_EXEC);
+    regs.rip = CODE;
+    sandbox_run(box, &regs, &stop);
+    ck_assert_int_eq(stop.signal, SIGSEGV);
+    ck_assert_uint_eq(stop.address, DATA);
+}
+END_TEST
+
 /* Whatever the monitor has in its memory, the sandbox has not. */
 START_TEST(no_memory_of_the_monitor_is_there)
 {
@@ -431,6 +496,10 @@ int main(void)
     tcase_add_test(run, int_80_stops_and_is_not_executed);
     tcase_add_test(run, a_64_bit_system_call_is_not_executed);
     tcase_add_test(run, the_mapper_does_not_obey_the_guest);
+    tcase_add_test(run, a_call_of_the_vsyscall_page_stops);
+    tcase_add_test(run, a_bad_sysenter_tells_nothing_of_the_host);
+    tcase_add_test(run, obeyed_orders_are_wiped);
+    tcase_add_test(run, what_could_not_be_mapped_lets_nothing_run);
     tcase_add_test(run, no_memory_of_the_monitor_is_there);
     tcase_add_test(run, the_mappers_pages_cannot_be_written);
     tcase_add_test(run, rights_are_those_asked_for);
