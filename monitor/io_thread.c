@@ -270,6 +270,7 @@ int io_thread_start(void)
     sigdelset(&all, SIGABRT);
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGSYS);
     io.running = true;
     pthread_sigmask(SIG_BLOCK, &all, &before);
     error = -pthread_create(&io.thread, NULL, io_loop, NULL);

@@ -6,6 +6,7 @@
 #include "monitor/options.h"
 
 #include "base/log.h"
+#include "monitor/filter.h"
 #include "monitor/options_internal.h"
 
 #include <stdio.h>
@@ -289,6 +290,27 @@ static bool option_parallel(struct parse *p)
            parse_fail(p, "'%s' is not available; only 'none' is", p->value);
 }
 
+static bool option_sandbox(struct parse *p)
+{
+    static const char *const known[] = {
+        "enable", "obsolete",        "elevateprivileges",
+        "spawn",  "resourcecontrol", NULL};
+    struct pairs pairs = {p->value, "enable"};
+    struct pair pair;
+    bool on;
+
+    while (pairs_next(&pairs, &pair) > 0) {
+        if (!words_contain(known, pair.key))
+            return parse_unknown(p, "property", pair.key, known);
+        if (strcmp(pair.key, "enable") != 0)
+            continue; /* all of it is denied as it is */
+        if (!switch_parse(pair.value, &on))
+            return parse_fail(p, "'%s' is neither on nor off", pair.value);
+        p->options->no_sandbox = !on;
+    }
+    return true;
+}
+
 static bool option_ignored(struct parse *p)
 {
     return true;
@@ -361,6 +383,8 @@ static const struct option_row rows[] = {
      option_bios},
     {"fw_cfg", "name=N,file=F|string=S", "a file for firmware and guest",
      option_fw_cfg},
+    {"sandbox", "on|off", "give up the system calls no guest needs (on)",
+     option_sandbox},
     {"vga", "none", "there is no display adapter", option_only_none},
     {"net", "none", "there is no network", option_only_none},
     {"nic", "none", "there is no network", option_only_none},
@@ -484,7 +508,8 @@ enum options_result options_parse(struct options *o, int argc,
                                   char *const argv[], char *why,
                                   size_t why_size)
 {
-    *o = (struct options){.machine.ram_size = MACHINE_RAM_DEFAULT};
+    *o = (struct options){.machine.ram_size = MACHINE_RAM_DEFAULT,
+                          .no_sandbox = !FILTER_DEFAULT};
     for (int i = 1; i < argc; i++) {
         struct parse p = {o, NULL, NULL, why, why_size, false};
         const struct option_row *row = NULL;

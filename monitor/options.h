@@ -17,6 +17,8 @@ struct options {
     struct machine_options machine; /* may point into this struct and argv */
     const char *log_file;           /* -D, or NULL */
 
+    bool no_sandbox;      /* -sandbox off */
+
     /* what the defaults depend on */
     unsigned serial_count;
     bool nographic, display_none, nodefaults;

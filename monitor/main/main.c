@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "monitor/backtrace.h"
 #include "monitor/engine.h"
+#include "monitor/filter.h"
 #include "monitor/console/terminal.h"
 #include "monitor/io_thread.h"
 #include "monitor/machine.h"
@@ -63,6 +64,22 @@ static int fail(const char *why)
     return 1;
 }
 
+/* What runs from now on is the guest's to attack. */
+static void drop_rights(void)
+{
+    const struct machine_options *o = &options.machine;
+    const struct filter_needs needs = {
+        .sandboxes = o->bt.user != USER_TRANSLATE,
+        .listens = o->gdb != NULL,
+    };
+    int error = options.no_sandbox ? 0 : filter_enter(&needs);
+
+    if (error)
+        fprintf(stderr,
+                "ringfall: the host offers no system call filter (%s)\n",
+                strerror(-error));
+}
+
 static int run(char *why, size_t why_size)
 {
     struct machine *m = machine_create(&options.machine, why, why_size);
@@ -73,6 +90,7 @@ static int run(char *why, size_t why_size)
     set_machine(m);
     error = io_thread_start();
     if (error == 0) {
+        drop_rights();
         status = machine_run(m);
         io_thread_stop();
     }
