@@ -183,10 +183,18 @@ static int64_t time_of_day(bool localtime)
     return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
+static void on_hpet_legacy(void *opaque, bool on)
+{
+    struct wiring *w = opaque;
+
+    if (w->set->pit) /* not yet, while the HPET is made */
+        i8254_set_heard(w->set->pit, !on);
+}
+
 static struct hpet *create_hpet(struct wiring *w)
 {
     const struct hpet_lines lines = {
-        isa_irq(w, 0), isa_irq(w, 8), {set_apic_pin, w, 2}};
+        isa_irq(w, 0), isa_irq(w, 8), {set_apic_pin, w, 2}, on_hpet_legacy, w};
 
     return hpet_create(w->set->bus, &lines);
 }

@@ -289,6 +289,8 @@ static void pass_legacy(struct hpet *h)
 {
     irq_set(&h->lines.irq0, !legacy(h) && h->irq0_in);
     irq_set(&h->lines.irq8, !legacy(h) && h->irq8_in);
+    if (h->lines.legacy)
+        h->lines.legacy(h->lines.opaque, legacy(h));
 }
 
 static void write_config(struct hpet *h, uint32_t value)

@@ -18,6 +18,9 @@ struct hpet;
  * one that timers can be routed to. */
 struct hpet_lines {
     struct irq irq0, irq8, irq2;
+    /* May be NULL: are the 8254 and the RTC cut off? */
+    void (*legacy)(void *opaque, bool on);
+    void *opaque;
 };
 
 struct hpet *hpet_create(struct bus *bus, const struct hpet_lines *lines);

@@ -47,6 +47,7 @@ struct i8254 {
     uint8_t port_b; /* bits 0 to 3 of port 61h */
     struct irq irq0;
     struct timer timer;
+    bool unheard; /* nobody takes IRQ0: no need to wake the host */
 };
 
 static uint64_t ticks_now(void)
@@ -184,7 +185,7 @@ static void update_irq0(struct i8254 *pit, uint64_t now)
 
     settle(c, now);
     irq_set(&pit->irq0, output(c, now));
-    edge = next_edge(c, now);
+    edge = pit->unheard ? 0 : next_edge(c, now);
     if (edge)
         timer_arm(&pit->timer, tick_to_ns(edge));
     else
@@ -431,6 +432,14 @@ void i8254_destroy(struct i8254 *pit)
 {
     timer_cancel(&pit->timer);
     free(pit);
+}
+
+void i8254_set_heard(struct i8254 *pit, bool heard)
+{
+    if (pit->unheard != heard)
+        return;
+    pit->unheard = !heard;
+    update_irq0(pit, ticks_now());
 }
 
 void i8254_reset(struct i8254 *pit)

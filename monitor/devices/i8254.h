@@ -15,5 +15,7 @@ struct i8254;
 struct i8254 *i8254_create(struct bus *bus, struct irq irq0);
 void i8254_destroy(struct i8254 *pit);
 void i8254_reset(struct i8254 *pit);
+/* Does IRQ0 lead anywhere? If not, it follows no more until it does. */
+void i8254_set_heard(struct i8254 *pit, bool heard);
 
 #endif

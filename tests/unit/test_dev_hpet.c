@@ -32,7 +32,9 @@ static void setup(void)
 {
     const struct hpet_lines to = {{test_line_set, lines, 0},
                                   {test_line_set, lines, 1},
-                                  {test_line_set, lines, 2}};
+                                  {test_line_set, lines, 2},
+                                  NULL,
+                                  NULL};
 
     test_begin();
     hpet = hpet_create(bus, &to);

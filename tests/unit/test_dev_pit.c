@@ -158,6 +158,19 @@ START_TEST(mode_2_ticks_without_drift)
 }
 END_TEST
 
+START_TEST(unheard_it_wakes_nobody)
+{
+    program(0, 2, 1000);
+    ck_assert_uint_ne(timers_next(), 0);
+    i8254_set_heard(pit, false);
+    ck_assert_uint_eq(timers_next(), 0);
+    program(0, 2, 2000);
+    ck_assert_uint_eq(timers_next(), 0);
+    i8254_set_heard(pit, true);
+    ck_assert_uint_ne(timers_next(), 0);
+}
+END_TEST
+
 START_TEST(mode_2_output_is_low_for_the_last_tick)
 {
     out(0x61, 1);
@@ -404,6 +417,7 @@ int main(void)
     tcase_add_test(tests, gate_stops_mode_0);
     tcase_add_test(tests, mode_1_is_a_one_shot_started_by_the_gate);
     tcase_add_test(tests, mode_2_ticks_without_drift);
+    tcase_add_test(tests, unheard_it_wakes_nobody);
     tcase_add_test(tests, mode_2_output_is_low_for_the_last_tick);
     tcase_add_test(tests, late_host_gives_one_tick_and_keeps_the_beat);
     tcase_add_test(tests, mode_3_is_a_square_wave);
