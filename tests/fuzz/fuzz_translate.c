@@ -120,6 +120,8 @@ static uint64_t mix_state(uint64_t hash, const struct vcpu *v)
     hash = mix(hash, (uint64_t)v->gdtr.base << 32 | v->gdtr.limit);
     hash = mix(hash, (uint64_t)v->idtr.base << 32 | v->idtr.limit);
     hash = mix_bytes(hash, v->fpu, 4);
+    hash = mix_bytes(hash, v->ymm_high, sizeof(v->ymm_high));
+    hash = mix(hash, v->xcr0);
     return mix_bytes(hash, v->fpu + FXSAVE_MXCSR, 160 + 128 - FXSAVE_MXCSR);
 }
 
@@ -134,6 +136,12 @@ static bool depends_on_variant(const uint8_t *code, size_t size)
         if ((code[i - 1] == 0xd9 || code[i - 1] == 0xdd) && digit == 6)
             return true;
         if (code[i - 1] == 0x0f && (code[i] == 0xae || code[i] == 0xf7))
+            return true;
+        if (i >= 2 && code[i - 2] == 0xc5 && code[i] == 0xf7)
+            return true;
+        if (i >= 3 && code[i - 3] == 0xc4 &&
+            (code[i] == 0xf7 || (code[i] & 0xfc) == 0x2c ||
+             (code[i] & 0xfc) == 0x8c))
             return true;
     }
     return false;

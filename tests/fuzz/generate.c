@@ -120,6 +120,23 @@ static void two_byte(struct soup *s)
         put(s, rng(s));
 }
 
+static void vex(struct soup *s)
+{
+    prefixes(s);
+    if (chance(s, 2)) {
+        put(s, 0xc5);
+        put(s, 0x80 | rng(s));
+    } else {
+        put(s, 0xc4);
+        put(s, 0xe1 + rng(s) % 3);
+        put(s, rng(s));
+    }
+    put(s, rng(s));
+    modrm(s);
+    if (chance(s, 4))
+        put(s, rng(s));
+}
+
 static void alu(struct soup *s)
 {
     static const uint8_t ops[] = {0x00, 0x01, 0x02, 0x03, 0x08, 0x11, 0x13,
@@ -224,7 +241,10 @@ static void instruction(struct soup *s)
         break;
     case 4:
     case 5:
-        two_byte(s);
+        if (chance(s, 3))
+            vex(s);
+        else
+            two_byte(s);
         break;
     case 6:
         x87(s);

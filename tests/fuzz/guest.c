@@ -5,6 +5,8 @@
  */
 #include "tests/fuzz/guest.h"
 
+#include "vcpu/model.h"
+
 #define IVT_HANDLER  0x0500u
 #define GDT          0x1000u
 #define IDT          0x2000u
@@ -266,6 +268,16 @@ static bool is_user(enum guest_mode mode)
            mode == GUEST_ALIGNED;
 }
 
+static void enable_avx(struct vcpu *v)
+{
+    v->cr4 |= CR4_OSXSAVE;
+    v->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+    v->ymm_used = true;
+    vcpu_avx_changed(v);
+    for (unsigned i = 0; i < sizeof(v->ymm_high); i++)
+        v->ymm_high[i / 16][i % 16] = (uint8_t)rng();
+}
+
 static void set_state(struct bt_machine *m, const struct guest_header *h)
 {
     enum guest_mode mode = h->mode % GUEST_MODES;
@@ -275,6 +287,10 @@ static void set_state(struct bt_machine *m, const struct guest_header *h)
     v->cr0 = CR0_ET | CR0_NE | (h->bits & 1 ? CR0_WP : 0);
     v->cr4 = (h->bits & 2 ? 0 : CR4_OSFXSR | CR4_OSXMMEXCPT) |
              (h->bits & 4 ? CR4_PGE : 0) | (h->bits & 8 ? 0 : CR4_PSE);
+    if ((h->bits & 0xc0) == 0xc0)
+        v->cr4 |= CR4_SMAP;
+    if (h->bits & 64 && cpu_model_xcr0(v->model) & XCR0_AVX)
+        enable_avx(v);
     v->efer = h->bits & 16 ? EFER_NXE : 0;
     v->gdtr = (struct table_register){GDT, 0xff};
     v->idtr = (struct table_register){IDT, 0x7ff};
