@@ -67,9 +67,28 @@ void idt_set_default(u32 vector, u32 type)
     idt_set(vector, trap_stubs + 16 * vector, SEL_KCODE, type);
 }
 
+enum { PIC1_MASK = 0x21, PIC2_MASK = 0xa1 };
+
+/* User code has IF set, as under any operating system (direct execution runs no
+ * other); with the controllers masked nothing comes of it, and who did not ask
+ * for it does not see it. */
 u32 run_user(struct cpu *c, const void *code)
 {
-    return run_user_as(c, code, SEL_UCODE, SEL_UDATA, SEL_UDATA);
+    bool given = !(c->eflags & F_IF);
+    u8 masks[2] = {inb(PIC1_MASK), inb(PIC2_MASK)};
+    u32 vector;
+
+    if (!given)
+        return run_user_as(c, code, SEL_UCODE, SEL_UDATA, SEL_UDATA);
+    outb(PIC1_MASK, 0xff);
+    outb(PIC2_MASK, 0xff);
+    c->eflags |= F_IF;
+    vector = run_user_as(c, code, SEL_UCODE, SEL_UDATA, SEL_UDATA);
+    c->eflags &= ~(u32)F_IF;
+    trap.eflags &= ~(u32)F_IF;
+    outb(PIC1_MASK, masks[0]);
+    outb(PIC2_MASK, masks[1]);
+    return vector;
 }
 
 static void record_trap(const struct frame *f)
