@@ -456,7 +456,12 @@ static bool make_first(struct sandbox_host *host, char *why, size_t why_size)
 bool sandbox_host_create(struct sandbox_host *host, int ram_file, char *why,
                          size_t why_size)
 {
+    /* no signal for each stop: the stops are waited for */
+    const struct sigaction no_stops = {.sa_handler = SIG_DFL,
+                                       .sa_flags = SA_NOCLDSTOP};
+
     *host = (struct sandbox_host){.ram_file = ram_file};
+    sigaction(SIGCHLD, &no_stops, NULL);
     find_vdso(host);
     if (make_pages(host, why, why_size) && make_first(host, why, why_size))
         return true;
