@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/types.h"
 
+#include <dlfcn.h>
 #include <libunwind.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,22 @@
 #define FRAMES_MAX 64
 
 static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+
+/* For want of a function's name: that takes files, which a running machine may
+ * not open (monitor/filter.h). addr2line takes the file and the offset. */
+static void name_file(unw_word_t pc, char *name, size_t size,
+                      unw_word_t *offset)
+{
+    Dl_info info;
+    const char *slash;
+
+    snprintf(name, size, "?");
+    if (!dladdr((void *)(uintptr_t)pc, &info) || !info.dli_fname)
+        return;
+    slash = strrchr(info.dli_fname, '/');
+    snprintf(name, size, "%s", slash ? slash + 1 : info.dli_fname);
+    *offset = pc - (uintptr_t)info.dli_fbase;
+}
 
 void backtrace_print(void *context)
 {
@@ -39,7 +56,7 @@ void backtrace_print(void *context)
 
         unw_get_reg(&cursor, UNW_REG_IP, &pc);
         if (unw_get_proc_name(&cursor, name, sizeof(name), &offset) != 0)
-            snprintf(name, sizeof(name), "?");
+            name_file(pc, name, sizeof(name), &offset);
         fprintf(stderr, "#%-2u %#018lx %s+%#lx\n", n, (unsigned long)pc, name,
                 (unsigned long)offset);
         if (unw_step(&cursor) <= 0)
