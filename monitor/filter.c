@@ -185,12 +185,15 @@ static void put_ioctl(void)
     put_call_end(at);
 }
 
-/* Signals to ourselves. */
-static void put_signals(void)
+/* Signals to ourselves; the caller's own priority (monitor/io_thread.c). */
+static void put_own(void)
 {
     unsigned at = put_call(SYS_tgkill, 0);
 
     put_rule(BPF_JEQ, (uint32_t)getpid(), SECCOMP_RET_ALLOW);
+    put_call_end(at);
+    at = put_call(SYS_setpriority, 1);
+    put_rule(BPF_JEQ, 0, SECCOMP_RET_ALLOW);
     put_call_end(at);
 }
 
@@ -219,7 +222,7 @@ static void write_program(const struct filter_needs *needs)
         put_calls(for_listening, ARRAY_SIZE(for_listening), SECCOMP_RET_ALLOW);
     put_calls(refused, ARRAY_SIZE(refused), SECCOMP_RET_ERRNO | EPERM);
     put_ioctl();
-    put_signals();
+    put_own();
     if (needs->sandboxes)
         put_tracing();
     put_return(SECCOMP_RET_TRAP);

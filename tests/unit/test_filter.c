@@ -50,6 +50,7 @@ START_TEST(what_a_machine_needs_works)
 {
     ck_assert_int_eq(LEAST(SYS_getpid, 0, 0, 0), WORKS);
     ck_assert_int_eq(LEAST(SYS_mmap, 0, PAGE_SIZE, PROT_READ), FAILS);
+    ck_assert_int_eq(LEAST(SYS_setpriority, 0, 0, 10), WORKS);
     ck_assert_int_eq(LEAST(SYS_tgkill, getpid(), 0, 0), SIGSYS);
     ck_assert_int_eq(TRY(SYS_kill, getpid(), 0, 0), WORKS);
     ck_assert_int_eq(TRY(SYS_ptrace, PTRACE_TRACEME, 0, 0), WORKS);
@@ -87,6 +88,7 @@ START_TEST(other_processes_are_out_of_reach)
     ck_assert_int_eq(TRY(SYS_process_vm_writev, getppid(), 0, 0), SIGSYS);
     ck_assert_int_eq(TRY(SYS_prlimit64, getppid(), 4, 0), SIGSYS);
     ck_assert_int_eq(LEAST(SYS_kill, getppid(), 0, 0), SIGSYS);
+    ck_assert_int_eq(LEAST(SYS_setpriority, 0, getppid(), 10), SIGSYS);
     ck_assert_int_eq(TRY(SYS_tgkill, getppid(), getppid(), 0), SIGSYS);
 }
 END_TEST
