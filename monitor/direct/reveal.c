@@ -10,8 +10,8 @@
  * displacement say. So bytes count only where instructions begin: x86 code read
  * from anywhere falls into step with itself within a few instructions, and of
  * readings that begin a little earlier at several places most then meet at it.
- * What stands at the very begin of a page is taken for the end of an
- * instruction before, which it nearly always is.
+ * Near a page's begin, where an instruction before it may end, one reading is
+ * enough; what stands at the very begin is taken for that end.
  */
 #include "monitor/direct/space.h"
 
@@ -95,7 +95,7 @@ static bool begins_instruction(const ZydisDecoder *decoder, const uint8_t *page,
 
     for (unsigned i = 0; i < count; i++)
         meet += reading_meets(decoder, page, from + i, place);
-    return meet > count / 2;
+    return place < LEAD ? meet > 0 : meet > count / 2;
 }
 
 bool reveals_host(const uint8_t *page, bool cpuid_faults)
