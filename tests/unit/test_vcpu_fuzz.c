@@ -154,7 +154,7 @@ static void random_frame(void)
 }
 
 /* --- random instructions ------------------------------------------------- */
-enum kind { PLAIN, FAR_IMM, SEGMENT, STRING, CONTROL };
+enum kind { PLAIN, FAR_IMM, SEGMENT, STRING, CONTROL, REGISTER };
 
 static const struct {
     callout_fn *fn;
@@ -195,7 +195,7 @@ static const struct {
     OP(lsl, PLAIN),
     OP(verr, PLAIN),
     OP(verw, PLAIN),
-    OP(arpl, PLAIN),
+    OP(arpl, REGISTER),
     OP(smsw, PLAIN),
     OP(mov_from_cr, CONTROL),
     OP(mov_from_dr, CONTROL),
@@ -239,6 +239,9 @@ static uint32_t random_arg(enum kind kind)
         return ARG_STRING(size, 2 + 2 * rng(2), rng(6), rng(3));
     case CONTROL:
         return ARG_MAKE(rng(8), 4, rng(9));
+    case REGISTER: /* and the operand's segment */
+        return ARG_MAKE(rng(8), 2, rng(8) | rng(6) << 3) |
+               (rng(2) ? ARG_MEM : 0);
     default:
         return ARG_MAKE(rng(8), size, rng(256)) | (rng(4) == 0 ? ARG_MEM : 0);
     }
