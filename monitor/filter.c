@@ -68,6 +68,7 @@ static const int always[] = {
     SYS_mincore,
     SYS_msync,
     SYS_membarrier,
+    SYS_arch_prctl, /* the window's base, where there is no wrgsbase */
     /* threads, signals, time */
     SYS_futex,
     SYS_sched_yield,

@@ -4,6 +4,7 @@
 
 #include "monitor/filter.h"
 
+#include <asm/prctl.h>
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +52,7 @@ START_TEST(what_a_machine_needs_works)
     ck_assert_int_eq(LEAST(SYS_getpid, 0, 0, 0), WORKS);
     ck_assert_int_eq(LEAST(SYS_mmap, 0, PAGE_SIZE, PROT_READ), FAILS);
     ck_assert_int_eq(LEAST(SYS_setpriority, 0, 0, 10), WORKS);
+    ck_assert_int_eq(LEAST(SYS_arch_prctl, ARCH_SET_GS, PAGE_SIZE, 0), WORKS);
     ck_assert_int_eq(LEAST(SYS_tgkill, getpid(), 0, 0), SIGSYS);
     ck_assert_int_eq(TRY(SYS_kill, getpid(), 0, 0), WORKS);
     ck_assert_int_eq(TRY(SYS_ptrace, PTRACE_TRACEME, 0, 0), WORKS);
