@@ -170,9 +170,14 @@ static void world_mmio_write(void *opaque, gpa_t gpa, unsigned size,
 static void world_code_written(void *opaque, gpa_t gpa, unsigned len)
 {
     struct world *world = opaque;
+    struct fpu_guard guard;
 
-    if (world->engine)
-        engine_bt_code_written(world->engine, gpa, len);
+    if (!world->engine)
+        return;
+    /* sandboxes hear of it, with the C library's help */
+    fpu_guard_enter(world->vcpu, &guard);
+    engine_bt_code_written(world->engine, gpa, len);
+    fpu_guard_leave(&guard);
 }
 
 static void world_exec_mapping_changed(void *opaque, bool user)

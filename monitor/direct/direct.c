@@ -20,6 +20,7 @@
 #include "vcpu/vcpu.h"
 
 #define LOW_SPACE   (1ull << 32)
+#define FAILURES    3    /* to make a sandbox, before that is given up */
 #define CODE_KERNEL 0x80 /* si_code of a fault without an address */
 #define EFL_HOST    (EFL_ARITH | EFL_TF | EFL_NT | EFL_AC | SANDBOX_STICKY)
 
@@ -86,7 +87,6 @@ static bool put_state(const struct vcpu *v, struct sandbox *box,
                 [SEG_CS] = SANDBOX_CS,
                 [SEG_FS] = host_selector(box, &v->seg[SEG_FS], 0),
                 [SEG_GS] = host_selector(box, &v->seg[SEG_GS], 1)}};
-    sandbox_set_sticky(box, v->eflags_sys & SANDBOX_STICKY);
     *r = (struct user_regs_struct){
         .rax = g[GPR_EAX],
         .rcx = g[GPR_ECX],
@@ -277,6 +277,7 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
     struct vcpu *v = d->bt->v;
     enum outcome outcome = RUN_KICKED;
     struct sandbox_stop stop;
+    uint64_t began;
 
     do {
         pages_settle(d, s);
@@ -285,7 +286,9 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
             __atomic_store_n(&d->running, 0, __ATOMIC_SEQ_CST);
             return RUN_KICKED;
         }
+        began = __builtin_ia32_rdtsc();
         sandbox_run(s->box, r, &stop);
+        s->ran += __builtin_ia32_rdtsc() - began;
         __atomic_store_n(&d->running, 0, __ATOMIC_SEQ_CST);
         stat_inc(DIRECT_STOPS);
         outcome = look_at(d, s, r, &stop);
@@ -311,6 +314,9 @@ static bool start_box(struct direct *d, struct direct_space *s)
     s->all_lost = false;
     if (s->box)
         return true;
+    d->wanted[s - d->space] = false;
+    if (++d->failures < FAILURES)
+        return false; /* the host may be short of something just now */
     if (!d->failed)
         fprintf(stderr,
                 "ringfall: no direct execution (%s): user code is "
@@ -389,6 +395,7 @@ bool direct_run(struct direct *d)
     if (!put_vectors(bt->v, s->box))
         return false;
     stat_inc(DIRECT_RUNS);
+    pages_settle(d, s);
     pages_expect(d, s);
     outcome = run_box(d, s, &r);
     CHECK(outcome != RUN_LOST && get_vectors(bt->v, s->box),

@@ -164,17 +164,23 @@ static void show_code(struct direct *d, struct direct_space *s,
     sandbox_map(s->box, page, page + 1, gfn, rights);
 }
 
-/* Tracing frames takes write access from windows, which loses pages: first the
- * losses, then what is shown. */
+/* Tracing frames takes write access from windows, which loses pages, all of
+ * them if the budget of mappings says so: first the losses, then what is still
+ * there is shown. */
 static void show_code_run(struct direct *d, struct direct_space *s,
                           const struct mmu_run *run, unsigned page)
 {
     for (unsigned p = run->first; p < run->end; p++)
         mmu_trace_code(d->bt->mmu, run->gfn + (p - run->first), true);
     pages_settle(d, s);
-    for (unsigned p = run->first; p < run->end; p++)
-        if (p == page || !s->box->rights[p])
+    for (unsigned p = run->first; p < run->end; p++) {
+        struct mmu_run now;
+
+        if ((p == page || !s->box->rights[p]) &&
+            mmu_user_run(d->bt->mmu, p << PAGE_SHIFT, 0, &now) &&
+            now.gfn == run->gfn + (p - run->first))
             show_code(d, s, run, p);
+    }
     for (unsigned p = run->first; p < run->end; p++)
         mmu_trace_code(d->bt->mmu, run->gfn + (p - run->first), false);
 }

@@ -23,7 +23,7 @@
 static void want(struct direct *d, struct direct_space *s, bool direct)
 {
     d->wanted[s - d->space] = direct;
-    s->since = __builtin_ia32_rdtsc();
+    s->ran = 0;
     s->calm = 0;
     s->stops = 0;
 }
@@ -36,12 +36,11 @@ void policy_forget(struct direct *d, struct direct_space *s)
 
 void policy_count_stop(struct direct *d, struct direct_space *s)
 {
-    uint64_t past;
+    uint64_t past = s->ran;
 
     if (!d->automatic)
         return;
     s->stops++;
-    past = __builtin_ia32_rdtsc() - s->since;
     if (s->stops > FREE_STOPS + STOPS_PER_MS * (past / d->ms)) {
         if (s->setbacks < MAX_SETBACKS)
             s->setbacks++;
@@ -51,7 +50,7 @@ void policy_count_stop(struct direct *d, struct direct_space *s)
         want(d, s, false);
     } else if (past > COUNT_MS * d->ms && s->stops < FREE_STOPS) {
         /* it pays */
-        s->since += past;
+        s->ran = 0;
         s->stops = 0;
         s->setbacks = 0;
     }

@@ -321,6 +321,9 @@ static bool begin_orders(struct sandbox *box)
     box->order_count = 0;
     if (ptrace(PTRACE_GETREGS, box->pid, NULL, &regs) != 0)
         return false;
+    /* what guest code left there may be what ptrace refuses to set */
+    regs.ds = regs.es = regs.fs = regs.gs = 0;
+    regs.fs_base = regs.gs_base = 0;
     regs.cs = HOST_CS64;
     regs.ss = SANDBOX_DS;
     regs.rip = (uint64_t)(uintptr_t)box->host->code;
@@ -328,6 +331,12 @@ static bool begin_orders(struct sandbox *box)
     regs.orig_rax = UINT64_MAX;
     regs.eflags = 0;
     return ptrace(PTRACE_SETREGS, box->pid, NULL, &regs) == 0;
+}
+
+static bool is_own_fault(int signal)
+{
+    return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL ||
+           signal == SIGFPE || signal == SIGSYS;
 }
 
 static bool end_orders(struct sandbox *box, bool *interrupted)
@@ -343,9 +352,9 @@ static bool end_orders(struct sandbox *box, bool *interrupted)
             return false;
         if (!is_event(status) && WSTOPSIG(status) == SIGTRAP)
             break;
-        if (!is_event(status) && WSTOPSIG(status) != SIGUSR1)
+        if (!is_event(status) && is_own_fault(WSTOPSIG(status)))
             return false;
-        *interrupted = true;
+        *interrupted = true; /* by us, or as one of our process group */
     }
     return ptrace(PTRACE_GETREGS, box->pid, NULL, &regs) == 0 &&
            regs.rax == NO_ORDER;
@@ -493,7 +502,7 @@ static pid_t copy_first(struct sandbox *first)
         return 0;
     for (;;) {
         if (ptrace(PTRACE_CONT, first->pid, NULL, NULL) != 0)
-            return 0;
+            return (pid_t)pid;
         status = await(first);
         if (status >> 16 == PTRACE_EVENT_FORK)
             ptrace(PTRACE_GETEVENTMSG, first->pid, NULL, &pid);
@@ -609,7 +618,7 @@ void sandbox_unmap(struct sandbox *box, unsigned first, unsigned end)
         memset(box->rights + first, 0, end - first);
 }
 
-void sandbox_set_sticky(struct sandbox *box, uint32_t flags)
+static void set_sticky(struct sandbox *box, uint32_t flags)
 {
     struct order *o;
 
@@ -702,6 +711,7 @@ void sandbox_run(struct sandbox *box, struct user_regs_struct *regs,
     int status;
 
     *stop = (struct sandbox_stop){.why = SANDBOX_BROKEN};
+    set_sticky(box, (uint32_t)regs->eflags & SANDBOX_STICKY);
     if (box->broken || (box->order_count && !obey(box, &interrupted))) {
         if (!box->pid || ptrace(PTRACE_GETREGS, box->pid, NULL, &now) != 0)
             stop->why = SANDBOX_GONE;
@@ -712,9 +722,14 @@ void sandbox_run(struct sandbox *box, struct user_regs_struct *regs,
         stop->signal = SIGUSR1;
         return;
     }
+    if (ptrace(PTRACE_SETREGS, box->pid, NULL, regs) != 0) {
+        /* selectors that guest code can load and ptrace cannot */
+        if (ptrace(PTRACE_GETREGS, box->pid, NULL, &now) != 0)
+            stop->why = SANDBOX_GONE;
+        return;
+    }
     stop->why = SANDBOX_GONE;
-    if (ptrace(PTRACE_SETREGS, box->pid, NULL, regs) != 0 ||
-        ptrace(PTRACE_SYSEMU, box->pid, NULL, NULL) != 0)
+    if (ptrace(PTRACE_SYSEMU, box->pid, NULL, NULL) != 0)
         return;
     status = await(box);
     if (!status || ptrace(PTRACE_GETREGS, box->pid, NULL, regs) != 0)

@@ -71,9 +71,8 @@ void sandbox_destroy(struct sandbox *box);
 void sandbox_map(struct sandbox *box, unsigned first, unsigned end, gfn_t gfn,
                  unsigned rights);
 void sandbox_unmap(struct sandbox *box, unsigned first, unsigned end);
-/* Sets the flag that ptrace cannot set (ID), likewise before code runs. */
+/* The flag that ptrace cannot set (ID): sandbox_run does. */
 #define SANDBOX_STICKY 0x200000u
-void sandbox_set_sticky(struct sandbox *box, uint32_t flags);
 /* Makes SANDBOX_TLS(i) a flat 4 GiB data segment at base; false if the host
  * refuses. */
 bool sandbox_set_tls(struct sandbox *box, unsigned i, uint32_t base);

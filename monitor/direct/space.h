@@ -29,15 +29,16 @@ struct direct_space {
     unsigned ahead; /* mappings beyond those of the fault's own run */
 
     /* The policy's (policy.c), in TSC cycles. */
-    uint64_t since;    /* begin of what is being counted */
+    uint64_t ran;      /* directly, since counting began */
     uint64_t calm;     /* time in user code that seldom left it */
-    unsigned stops;    /* of direct execution since `since` */
+    unsigned stops;    /* of direct execution meanwhile */
     unsigned setbacks; /* how often it did not pay */
 };
 
 struct direct {
     struct engine_bt *bt;
     struct sandbox_host host;
+    unsigned failures;
     bool failed;   /* a sandbox could not be made: said so, translate */
     pid_t running; /* atomic: the sandbox in which guest code runs */
     unsigned spaces;

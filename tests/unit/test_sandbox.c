@@ -338,8 +338,8 @@ START_TEST(the_id_flag_can_be_set)
     for (unsigned i = 0; i < 4; i++) {
         uint32_t id = i & 1 ? SANDBOX_STICKY : 0;
 
-        sandbox_set_sticky(box, id);
         regs.rip = CODE;
+        regs.eflags = 0x202 | id;
         RUN(0x9c, 0x58, 0xcc); /* pushf; pop eax */
         ck_assert_uint_eq(regs.rax & SANDBOX_STICKY, id);
         ck_assert_uint_eq(regs.eflags & SANDBOX_STICKY, id);
