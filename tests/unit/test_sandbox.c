@@ -369,6 +369,23 @@ START_TEST(fpu_state_goes_in_and_out)
 }
 END_TEST
 
+/* A selector that code can load and ptrace refuses to set. */
+START_TEST(odd_selectors_do_not_break_it)
+{
+    /* mov eax, 1; mov es, eax; mov eax, [0x40000] */
+    RUN(0xb8, 1, 0, 0, 0, 0x8e, 0xc0, 0xa1, 0x00, 0x00, 0x04, 0x00);
+    ck_assert_int_eq(stop.signal, SIGSEGV);
+    ck_assert_uint_eq(regs.es & 0xffff, 1);
+    sandbox_map(box, 0x40, 0x41, 3, RW);
+    sandbox_run(box, &regs, &stop); /* the order is obeyed */
+    ck_assert_int_eq(stop.why, SANDBOX_BROKEN);
+    regs.es = SANDBOX_DS;
+    sandbox_run(box, &regs, &stop);
+    ck_assert_int_eq(stop.why, SANDBOX_SIGNAL);
+    ck_assert_int_eq(stop.signal, SIGTRAP);
+}
+END_TEST
+
 static void *interrupt_soon(void *pid)
 {
     poll(NULL, 0, 20);
@@ -508,6 +525,7 @@ int main(void)
     tcase_add_test(run, the_id_flag_can_be_set);
     tcase_add_test(run, the_clock_faults);
     tcase_add_test(run, fpu_state_goes_in_and_out);
+    tcase_add_test(run, odd_selectors_do_not_break_it);
     tcase_add_test(run, another_thread_stops_a_loop);
     tcase_add_test(run, a_sandbox_ended_from_outside_is_noticed);
     tcase_add_test(run, it_dies_with_its_monitor);
