@@ -6,6 +6,7 @@
  * upper halves of ymm0-7, which it leaves out.
  */
 #include "base/log.h"
+#include "base/upper_halves.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -31,58 +32,25 @@ static const char *const stat_names[STAT_COUNT] = {
 #undef X
 };
 
-struct upper_halves {
-    uint8_t ymm[8][16];
-};
-
-static void upper_halves_save(struct upper_halves *u)
-{
-    if (__builtin_cpu_supports("avx"))
-        __asm__ volatile("vextractf128 $1, %%ymm0, 0(%0)\n\t"
-                         "vextractf128 $1, %%ymm1, 16(%0)\n\t"
-                         "vextractf128 $1, %%ymm2, 32(%0)\n\t"
-                         "vextractf128 $1, %%ymm3, 48(%0)\n\t"
-                         "vextractf128 $1, %%ymm4, 64(%0)\n\t"
-                         "vextractf128 $1, %%ymm5, 80(%0)\n\t"
-                         "vextractf128 $1, %%ymm6, 96(%0)\n\t"
-                         "vextractf128 $1, %%ymm7, 112(%0)"
-                         :
-                         : "r"(u->ymm)
-                         : "memory");
-}
-
-static void upper_halves_restore(const struct upper_halves *u)
-{
-    if (__builtin_cpu_supports("avx"))
-        __asm__ volatile("vinsertf128 $1, 0(%0), %%ymm0, %%ymm0\n\t"
-                         "vinsertf128 $1, 16(%0), %%ymm1, %%ymm1\n\t"
-                         "vinsertf128 $1, 32(%0), %%ymm2, %%ymm2\n\t"
-                         "vinsertf128 $1, 48(%0), %%ymm3, %%ymm3\n\t"
-                         "vinsertf128 $1, 64(%0), %%ymm4, %%ymm4\n\t"
-                         "vinsertf128 $1, 80(%0), %%ymm5, %%ymm5\n\t"
-                         "vinsertf128 $1, 96(%0), %%ymm6, %%ymm6\n\t"
-                         "vinsertf128 $1, 112(%0), %%ymm7, %%ymm7"
-                         :
-                         : "r"(u->ymm)
-                         : "memory");
-}
-
 void log_write(enum log_channel channel, const char *fmt, ...)
 {
     uint8_t fpu[512] __attribute__((aligned(16)));
-    struct upper_halves upper;
+    uint8_t upper[UPPER_HALVES_BYTES];
+    bool avx = __builtin_cpu_supports("avx");
     FILE *out = log_file ? log_file : stderr;
     va_list args;
 
     __asm__ volatile("fxsave64 %0" : "=m"(fpu));
-    upper_halves_save(&upper);
+    if (avx)
+        upper_halves_store(upper);
     fprintf(out, "%s: ", log_channels[channel].name);
     va_start(args, fmt);
     vfprintf(out, fmt, args);
     va_end(args);
     fputc('\n', out);
     __asm__ volatile("fxrstor64 %0" : : "m"(fpu));
-    upper_halves_restore(&upper);
+    if (avx)
+        upper_halves_load(upper);
 }
 
 bool log_enable(const char *list, char *bad, size_t size)

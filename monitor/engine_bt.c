@@ -515,10 +515,7 @@ static void make_direct(struct engine_bt *bt)
     if (bt->direct)
         bt->direct_wanted = direct_wanted(bt->direct);
     else
-        fprintf(stderr,
-                "ringfall: no direct execution (%s): user code is "
-                "translated\n",
-                why);
+        direct_say_why_not(why);
 }
 
 struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,

@@ -248,17 +248,13 @@ static struct segment flat_segment(uint32_t selector, unsigned type,
         (uint16_t)(SEG_G | SEG_DB | SEG_P | dpl << 5 | SEG_S | type)};
 }
 
-enum callout_result callout_sysenter(struct vcpu *v, uint32_t arg, uint32_t lin)
+/* Both privileges of fast system calls have flat segments: cs, and ss behind
+ * it in the table. */
+static void to_kernel(struct vcpu *v, uint32_t cs)
 {
-    uint32_t cs = (uint32_t)v->sysenter_cs & 0xfffc;
-    struct segment code, stack;
+    struct segment code = flat_segment(cs, 11, 0);
+    struct segment stack = flat_segment(cs + 8, 3, 0);
 
-    (void)arg;
-    (void)lin;
-    if (!(v->cr0 & CR0_PE) || cs == 0)
-        return raise_gp0(v);
-    code = flat_segment(cs, 11, 0);
-    stack = flat_segment(cs + 8, 3, 0);
     if (cpl_may_switch(v)) {
         v->eflags_if = 0;
         v->eflags_sys &= ~EFL_RF;
@@ -269,6 +265,31 @@ enum callout_result callout_sysenter(struct vcpu *v, uint32_t arg, uint32_t lin)
         segment_set(v, SEG_SS, stack);
         cpl_set(v, 0);
     }
+}
+
+static void to_user(struct vcpu *v, uint32_t cs)
+{
+    struct segment code = flat_segment(cs | 3, 11, 3);
+    struct segment stack = flat_segment((cs + 8) | 3, 3, 3);
+
+    if (cpl_may_switch(v)) {
+        cpl_switch(v, 3, &code, &stack);
+    } else {
+        segment_set(v, SEG_CS, code);
+        segment_set(v, SEG_SS, stack);
+        cpl_set(v, 3);
+    }
+}
+
+enum callout_result callout_sysenter(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    uint32_t cs = (uint32_t)v->sysenter_cs & 0xfffc;
+
+    (void)arg;
+    (void)lin;
+    if (!(v->cr0 & CR0_PE) || cs == 0)
+        return raise_gp0(v);
+    to_kernel(v, cs);
     v->gpr[GPR_ESP] = (uint32_t)v->sysenter_esp;
     v->eip = (uint32_t)v->sysenter_eip;
     return CALLOUT_DISPATCH;
@@ -277,21 +298,12 @@ enum callout_result callout_sysenter(struct vcpu *v, uint32_t arg, uint32_t lin)
 enum callout_result callout_sysexit(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     uint32_t cs = (uint32_t)v->sysenter_cs & 0xfffc;
-    struct segment code, stack;
 
     (void)arg;
     (void)lin;
     if (!in_protected(v) || v->cpl != 0 || cs == 0)
         return raise_gp0(v);
-    code = flat_segment((cs + 16) | 3, 11, 3);
-    stack = flat_segment((cs + 24) | 3, 3, 3);
-    if (cpl_may_switch(v)) {
-        cpl_switch(v, 3, &code, &stack);
-    } else {
-        segment_set(v, SEG_CS, code);
-        segment_set(v, SEG_SS, stack);
-        cpl_set(v, 3);
-    }
+    to_user(v, cs + 16);
     v->gpr[GPR_ESP] = v->gpr[GPR_ECX];
     v->eip = v->gpr[GPR_EDX];
     return CALLOUT_DISPATCH;
@@ -305,24 +317,11 @@ static bool syscall_exists(const struct vcpu *v)
 
 enum callout_result callout_syscall(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
-    uint32_t cs = (uint32_t)(v->star >> 32) & 0xfffc;
-    struct segment code = flat_segment(cs, 11, 0);
-    struct segment stack = flat_segment(cs + 8, 3, 0);
-
     (void)arg;
     (void)lin;
     if (!syscall_exists(v))
         return vcpu_raise(v, VEC_UD);
-    if (cpl_may_switch(v)) {
-        v->eflags_if = 0;
-        v->eflags_sys &= ~EFL_RF;
-        cpl_switch(v, 0, &code, &stack);
-    } else {
-        eflags_write(v, 0, EFL_VM | EFL_IF | EFL_RF);
-        segment_set(v, SEG_CS, code);
-        segment_set(v, SEG_SS, stack);
-        cpl_set(v, 0);
-    }
+    to_kernel(v, (uint32_t)(v->star >> 32) & 0xfffc);
     v->gpr[GPR_ECX] = v->next_eip;
     v->eip = (uint32_t)v->star;
     return CALLOUT_DISPATCH;
@@ -330,10 +329,6 @@ enum callout_result callout_syscall(struct vcpu *v, uint32_t arg, uint32_t lin)
 
 enum callout_result callout_sysret(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
-    uint32_t cs = (uint32_t)(v->star >> 48);
-    struct segment code = flat_segment(cs | 3, 11, 3);
-    struct segment stack = flat_segment((cs + 8) | 3, 3, 3);
-
     (void)arg;
     (void)lin;
     if (!syscall_exists(v))
@@ -341,13 +336,7 @@ enum callout_result callout_sysret(struct vcpu *v, uint32_t arg, uint32_t lin)
     if (v->cpl != 0)
         return raise_gp0(v);
     v->eflags_if = EFL_IF;
-    if (cpl_may_switch(v)) {
-        cpl_switch(v, 3, &code, &stack);
-    } else {
-        segment_set(v, SEG_CS, code);
-        segment_set(v, SEG_SS, stack);
-        cpl_set(v, 3);
-    }
+    to_user(v, (uint32_t)(v->star >> 48));
     v->eip = v->gpr[GPR_ECX];
     interrupts_recheck(v);
     return CALLOUT_DISPATCH;

@@ -5,7 +5,6 @@
  */
 #include "monitor/direct/space.h"
 
-#include <linux/elf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,23 +304,24 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
 
 /* --- the run loop's part ------------------------------------------------- */
 
+void direct_say_why_not(const char *why)
+{
+    fprintf(stderr,
+            "ringfall: no direct execution (%s): user code is translated\n",
+            why);
+}
+
 static bool start_box(struct direct *d, struct direct_space *s)
 {
     char why[128];
 
     s->box = sandbox_create(&d->host, why, sizeof(why));
-    s->lost_count = 0;
-    s->all_lost = false;
     if (s->box)
         return true;
     d->wanted[s - d->space] = false;
     if (++d->failures < FAILURES)
         return false; /* the host may be short of something just now */
-    if (!d->failed)
-        fprintf(stderr,
-                "ringfall: no direct execution (%s): user code is "
-                "translated\n",
-                why);
+    direct_say_why_not(why);
     d->failed = true;
     memset(d->wanted, 0, d->spaces);
     return false;

@@ -15,6 +15,8 @@
 
 /* NULL with a line in why if the host cannot do it. */
 struct direct *direct_create(struct engine_bt *bt, char *why, size_t why_size);
+/* The one line of notice that user code is translated. */
+void direct_say_why_not(const char *why);
 void direct_destroy(struct direct *d);
 /* By mmu_user_window: does user code of the address space there run directly?
  */
