@@ -148,7 +148,31 @@ static void show_data(struct sandbox *box, const struct mmu_run *run,
                 SANDBOX_READ | (run->write ? SANDBOX_WRITE : 0));
 }
 
-/* The same for a page of code, of which those that may are executable. */
+/* The bytes of an executable page of the sandbox; NULL if it is not one. */
+static const uint8_t *exec_bytes(const struct direct *d,
+                                 const struct direct_space *s, unsigned page)
+{
+    if (page >= LINEAR_PAGES || !(s->box->rights[page] & SANDBOX_EXEC))
+        return NULL;
+    for (unsigned i = 0; i < s->exec_count; i++)
+        if (s->exec[i].page == page)
+            return d->bt->v->ram + ((gpa_t)s->exec[i].gfn << PAGE_SHIFT);
+    return NULL;
+}
+
+static bool page_reveals(const struct direct *d, const struct direct_space *s,
+                         unsigned page, const uint8_t *bytes)
+{
+    const uint8_t *before = exec_bytes(d, s, page - 1);
+    const uint8_t *after = exec_bytes(d, s, page + 1);
+    bool cpuid_faults = s->box->cpuid_faults;
+
+    return reveals_host(bytes, cpuid_faults) ||
+           (before && border_reveals_host(before, bytes, cpuid_faults)) ||
+           (after && border_reveals_host(bytes, after, cpuid_faults));
+}
+
+/* Shows a page of code: executable, if it may be. */
 static void show_code(struct direct *d, struct direct_space *s,
                       const struct mmu_run *run, unsigned page)
 {
@@ -157,7 +181,7 @@ static void show_code(struct direct *d, struct direct_space *s,
     unsigned rights = SANDBOX_READ;
 
     exec_remove_range(d, s, page, page + 1);
-    if (reveals_host(bytes, s->box->cpuid_faults))
+    if (page_reveals(d, s, page, bytes))
         rights |= SANDBOX_REVEALS;
     else if (exec_add(d, s, page, gfn))
         rights |= SANDBOX_EXEC;

@@ -11,14 +11,21 @@
  * from anywhere falls into step with itself within a few instructions, and of
  * readings that begin a little earlier at several places most then meet at it.
  * Near a page's begin, where an instruction before it may end, one reading is
- * enough; what stands at the very begin is taken for that end.
+ * enough, and at the very begin none is needed.
+ *
+ * An opcode at a page's end shows the host or not as the next page goes on: so
+ * of two pages, where each alone may run, both may if their border does not.
  */
 #include "monitor/direct/space.h"
+
+#include <string.h>
 
 #include <Zydis/Zydis.h>
 
 #define READINGS 16u /* begun at as many bytes in a row */
 #define LEAD     48u /* bytes before the place where the first begins */
+#define BEFORE   64u /* bytes read of the page before a border */
+#define AFTER    16u /* and of the next */
 
 static bool is_selector_store(uint8_t modrm)
 {
@@ -55,27 +62,24 @@ static bool two_bytes_reveal(uint8_t opcode, uint8_t third, bool cpuid_faults)
     }
 }
 
-static bool bytes_reveal(const uint8_t *page, unsigned i, bool cpuid_faults)
+static bool bytes_reveal(const uint8_t bytes[3], bool cpuid_faults)
 {
-    if (page[i] != 0x8c && page[i] != 0x0f)
-        return false;
-    if (i + 2 >= PAGE_SIZE) /* goes over the end: who knows */
-        return true;
-    if (page[i] == 0x8c)
-        return is_selector_store(page[i + 1]);
-    return two_bytes_reveal(page[i + 1], page[i + 2], cpuid_faults);
+    return bytes[0] == 0x8c
+               ? is_selector_store(bytes[1])
+               : bytes[0] == 0x0f &&
+                     two_bytes_reveal(bytes[1], bytes[2], cpuid_faults);
 }
 
 /* Does reading from `from` come to an instruction that begins at `place`, or
  * at prefixes before it? */
-static bool reading_meets(const ZydisDecoder *decoder, const uint8_t *page,
-                          unsigned from, unsigned place)
+static bool reading_meets(const ZydisDecoder *decoder, const uint8_t *bytes,
+                          unsigned size, unsigned from, unsigned place)
 {
     while (from < place) {
         ZydisDecodedInstruction insn;
 
         if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(
-                decoder, NULL, page + from, PAGE_SIZE - from, &insn))) {
+                decoder, NULL, bytes + from, size - from, &insn))) {
             from++;
             continue;
         }
@@ -86,7 +90,8 @@ static bool reading_meets(const ZydisDecoder *decoder, const uint8_t *page,
     return from == place;
 }
 
-static bool begins_instruction(const ZydisDecoder *decoder, const uint8_t *page,
+static bool begins_instruction(const ZydisDecoder *decoder,
+                               const uint8_t *bytes, unsigned size,
                                unsigned place)
 {
     unsigned from = place < LEAD ? 0 : place - LEAD;
@@ -94,19 +99,44 @@ static bool begins_instruction(const ZydisDecoder *decoder, const uint8_t *page,
     unsigned meet = 0;
 
     for (unsigned i = 0; i < count; i++)
-        meet += reading_meets(decoder, page, from + i, place);
-    return place < LEAD ? meet > 0 : meet > count / 2;
+        meet += reading_meets(decoder, bytes, size, from + i, place);
+    if (place < LEAD)
+        return meet > 0 || !place;
+    return meet > count / 2;
 }
 
-bool reveals_host(const uint8_t *page, bool cpuid_faults)
+static ZydisDecoder decoder_32(void)
 {
     ZydisDecoder decoder;
 
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32,
                      ZYDIS_STACK_WIDTH_32);
-    for (unsigned i = 0; i < PAGE_SIZE; i++)
-        if (bytes_reveal(page, i, cpuid_faults) &&
-            begins_instruction(&decoder, page, i))
+    return decoder;
+}
+
+bool border_reveals_host(const uint8_t *page, const uint8_t *next,
+                         bool cpuid_faults)
+{
+    uint8_t bytes[BEFORE + AFTER];
+    ZydisDecoder decoder = decoder_32();
+
+    memcpy(bytes, page + PAGE_SIZE - BEFORE, BEFORE);
+    memcpy(bytes + BEFORE, next, AFTER);
+    for (unsigned i = BEFORE - 2; i < BEFORE; i++)
+        if (bytes_reveal(bytes + i, cpuid_faults) &&
+            begins_instruction(&decoder, bytes, sizeof(bytes), i))
             return true;
     return false;
+}
+
+bool reveals_host(const uint8_t *page, bool cpuid_faults)
+{
+    static const uint8_t unknown[AFTER] = {0xff, 0xff}; /* completes none */
+    ZydisDecoder decoder = decoder_32();
+
+    for (unsigned i = 0; i + 2 < PAGE_SIZE; i++)
+        if (bytes_reveal(page + i, cpuid_faults) &&
+            begins_instruction(&decoder, page, PAGE_SIZE, i))
+            return true;
+    return border_reveals_host(page, unknown, cpuid_faults);
 }

@@ -72,6 +72,9 @@ void pages_forget(struct direct *d, struct direct_space *s);
 /* Would this page of guest memory, run as 32-bit code, show what the host is?
  * cpuid_faults: cpuid would not. */
 bool reveals_host(const uint8_t *page, bool cpuid_faults);
+/* The same of an instruction that begins in a page and may end in the next. */
+bool border_reveals_host(const uint8_t *page, const uint8_t *next,
+                         bool cpuid_faults);
 
 /* --- policy.c ------------------------------------------------------------ */
 /* A new address space: what was learnt is void. */

@@ -485,7 +485,9 @@ START_TEST(instructions_that_show_the_host_are_found)
     ck_assert(REVEALS("\x0f\x01\xe0"));      /* smsw eax */
     ck_assert(REVEALS("\x0f\x00\xc8"));      /* str eax */
     ck_assert(reveals("\x0f\xa2", 2, 40));   /* near the page's begin */
+    ck_assert(reveals("\x0f\xa2", 2, 0));    /* at its begin */
     ck_assert(reveals("\x8c\xe8", 2, 4094)); /* and at its end */
+    ck_assert(reveals("\x0f\xa2", 2, 4094));
 }
 END_TEST
 
@@ -497,6 +499,31 @@ START_TEST(other_code_is_left_alone)
     ck_assert(!REVEALS("\xc7\x05\x0f\xa2\0\0\x8c\xe8\0\0")); /* an immediate */
     ck_assert(!REVEALS("\xe8\x0f\xa2\x03\0")); /* a displacement */
     ck_assert(!REVEALS("\x0f\x01\xf8"));       /* swapgs: faults */
+    ck_assert(!reveals("\x66\x0f", 2, 4094));  /* begun: pxor, say */
+}
+END_TEST
+
+/* The last of a page's bytes, and the first of the next. */
+static bool border_reveals(const char *last, const char *first)
+{
+    static uint8_t page[PAGE_SIZE], next[PAGE_SIZE];
+
+    memset(page, 0x90, sizeof(page));
+    memset(next, 0x90, sizeof(next));
+    memcpy(page + PAGE_SIZE - strlen(last), last, strlen(last));
+    memcpy(next, first, strlen(first));
+    return border_reveals_host(page, next, false);
+}
+
+START_TEST(a_pages_end_is_read_with_the_next_pages_begin)
+{
+    ck_assert(border_reveals("\x0f", "\xa2"));          /* cpuid */
+    ck_assert(border_reveals("\x66\x8c", "\xe1"));      /* mov cx, fs */
+    ck_assert(border_reveals("\x0f\x01", "\xe0"));      /* smsw eax */
+    ck_assert(!border_reveals("\x66\x0f", "\xef\xc9")); /* pxor */
+    ck_assert(!border_reveals("\xb8\x0f", "\xa2\x01")); /* mov eax, ... */
+    ck_assert(!border_reveals("\x0f\x01", "\xf8"));     /* swapgs */
+    ck_assert(!border_reveals("\x90\x90", "\x0f\xa2")); /* the next's own */
 }
 END_TEST
 
@@ -531,6 +558,7 @@ int main(void)
     tcase_add_test(run, it_dies_with_its_monitor);
     tcase_add_test(find, instructions_that_show_the_host_are_found);
     tcase_add_test(find, other_code_is_left_alone);
+    tcase_add_test(find, a_pages_end_is_read_with_the_next_pages_begin);
     suite_add_tcase(suite, run);
     suite_add_tcase(suite, find);
     srunner_run_all(runner, CK_ENV);
