@@ -41,7 +41,7 @@ result() {
 guest() {
     local name=$1
     shift
-    timeout -k 5 120 "$@" "$work/vmm" -accel bt,user=direct,stats=on \
+    timeout -k 5 600 "$@" "$work/vmm" -accel bt,user=direct,stats=on \
         -kernel "$work/kernel" -initrd "$work/initrd" -append \
         "console=ttyS0 quiet ringfall.escape ringfall.run=calls" -m 128 \
         -nographic -no-reboot </dev/null >"$work/out-$name" \

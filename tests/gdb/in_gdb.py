@@ -8,6 +8,7 @@ counts; `done` is the last line, so a script that died is no pass.
 import os
 import signal
 import threading
+import time
 
 import gdb
 
@@ -45,7 +46,8 @@ def where():
 def connect():
     run("set pagination off")
     run("set confirm off")
-    run("set tcp connect-timeout 30")
+    run("set tcp connect-timeout 600")
+    run("set remotetimeout 600")
     run("target remote " + os.environ["GDB_AT"])
 
 
@@ -70,11 +72,29 @@ class Stops:
         return None
 
 
+def waits():
+    """Does gdb's main thread wait in poll, or a call like it?"""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/syscall",
+                  encoding="ascii") as source:
+            return source.read().split()[0] in ("7", "23", "270", "271")
+    except OSError:
+        return True  # not to be known here
+
+
 def interrupt_when_running():
-    """Ctrl-C to gdb, a moment after the guest was set going."""
+    """Ctrl-C to gdb when the guest was set going and gdb waits for it: before
+    that, Ctrl-C would be meant for gdb."""
+    def press():
+        seen = 0
+        while seen < 5:
+            time.sleep(0.1)
+            seen = seen + 1 if waits() else 0
+        os.kill(os.getpid(), signal.SIGINT)
+
     def start(_event):
         gdb.events.cont.disconnect(start)
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Thread(target=press).start()
     gdb.events.cont.connect(start)
 
 

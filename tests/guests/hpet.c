@@ -2,7 +2,9 @@
 /*
  * The HPET: its counter, one-shot and periodic timers in legacy replacement
  * mode (IRQ0 and IRQ8, the 8254 cut off), a level-triggered timer routed to the
- * I/O APIC, and the 8254 back afterwards. Counts, not durations, decide.
+ * I/O APIC, and the 8254 back afterwards. Counts, not durations, decide, and
+ * timers are set while the counter stands still: a comparator is ahead of it
+ * however long that takes.
  */
 #include "runtime/guest.h"
 
@@ -117,24 +119,38 @@ static void registers(void)
     wr(config(0), 0);
 }
 
+static void hold(void)
+{
+    wr(CONFIG, LEGACY);
+}
+
+static void go(void)
+{
+    wr(CONFIG, ENABLE | LEGACY);
+}
+
 static void legacy(void)
 {
     u32 first, moved;
 
-    wr(CONFIG, ENABLE | LEGACY);
+    go();
+    pic_init(1 | 1 << 2 | 1 << 8); /* and forgets what came before */
     pit_start(0x34, 1193);
     wait_ticks(5 * MS);
     check_eq("the_8254_is_cut_off", count[VEC_IRQ0], 0);
-    /* what lies behind the counter would match at once */
+    hold();
     wr(comparator(0), rd(COUNTER) + MS);
     wr(config(0), TN_ENABLE | TN_32BIT);
+    go();
     wait_for(VEC_IRQ0, 1);
     wait_ticks(5 * MS);
     check_eq("one_shot_is_once", count[VEC_IRQ0], 1);
+    hold();
     wr(config(0), TN_ENABLE | TN_32BIT | TN_PERIODIC | TN_VAL_SET);
     first = (u32)rd(COUNTER) + MS;
     wr(comparator(0), first);
     wr(comparator(0), MS);
+    go();
     wait_for(VEC_IRQ0, 5);
     check("periodic_goes_on", true);
     moved = (u32)rd(comparator(0)) - first;
@@ -143,8 +159,10 @@ static void legacy(void)
     count[VEC_IRQ0] = 0;
     wait_ticks(3 * MS);
     check("a_stopped_timer_is_silent", count[VEC_IRQ0] <= 1);
+    hold();
     wr(comparator(1), rd(COUNTER) + MS);
     wr(config(1), TN_ENABLE | TN_32BIT);
+    go();
     wait_for(VEC_IRQ0 + 8, 1);
     check("timer_1_is_irq_8", true);
     wr(config(1), 0);
@@ -156,8 +174,10 @@ static void level(void)
     PEEK32(0xfec00010u) = PEEK32(0xfee00020u) & 0xff000000u;
     PEEK32(0xfec00000u) = 0x14;
     PEEK32(0xfec00010u) = 0x8000 | VEC_PIN2;
+    hold();
     wr(comparator(2), rd(COUNTER) + MS);
     wr(config(2), TN_ENABLE | TN_32BIT | TN_LEVEL | TN_PIN2);
+    go();
     wait_for(VEC_PIN2, 1);
     check_eq("the_status_names_the_timer", last_isr, 4);
     check_eq("and_is_cleared_by_a_one", rd(STATUS), 0);
@@ -174,7 +194,6 @@ void guest_main(void)
     trap_handlers[VEC_PIN2] = on_pin2;
     PEEK32(0xfee000f0u) = 0x1ff;
     registers();
-    pic_init(1 | 1 << 2 | 1 << 8);
     legacy();
     pic_mask(0); /* QEMU's interrupt 2 is the cascade's input too */
     level();

@@ -206,6 +206,7 @@ void guest_main(void)
 {
     trap_handlers[VEC_IRQ0] = on_tick;
     trap_handlers[VEC_IRQ8] = on_clock;
+    pit_start(0x32, 50); /* mode 1, never triggered: firmware's rate ends */
     masks();
     service();
     cascade();

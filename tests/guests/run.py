@@ -157,8 +157,8 @@ def main():
     parser.add_argument("--dir", required=True, help="where NAME.elf lie")
     parser.add_argument("--vmm", action="append", required=True,
                         help="command of a machine; may be repeated")
-    parser.add_argument("--limit", type=float, default=20,
-                        help="seconds per guest and machine (20)")
+    parser.add_argument("--limit", type=float, default=240,
+                        help="seconds per guest and machine (240)")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--hardware-too", action="store_true",
                         help="run hardware_only guests on qemu as well")

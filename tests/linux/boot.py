@@ -209,7 +209,7 @@ def parse(arguments):
                         choices=["all", "short", "boot"],
                         help="all: every check; short: those that need no "
                         "test programs; boot: to the shell and off")
-    parser.add_argument("--patience", type=float, default=1.0, metavar="X",
+    parser.add_argument("--patience", type=float, default=5.0, metavar="X",
                         help="multiplies every time limit")
     parser.add_argument("--memory", default="256", metavar="MIB")
     parser.add_argument("--append", default="", help="more kernel parameters")

@@ -225,7 +225,7 @@ def main(arguments):
                         help="beginning with the Kth")
     parser.add_argument("--optimise", default="-O2", metavar="-O2",
                         help="the compiler's option")
-    parser.add_argument("--limit", type=float, default=60, metavar="SECONDS",
+    parser.add_argument("--limit", type=float, default=240, metavar="SECONDS",
                         help="for one program (they need milliseconds)")
     parser.add_argument("--patience", type=float, default=1.0, metavar="X",
                         help="multiplies every time limit")

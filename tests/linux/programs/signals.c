@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -98,14 +99,24 @@ static void masks(void)
     EXPECT_EQUAL(count, 3);
 }
 
-/* A child that signals us once we sleep in read, then writes. */
+static volatile int *heard; /* in memory that parent and child share */
+
+static void on_heard(int number UNUSED)
+{
+    ++*heard;
+}
+
+/* A child that signals us once we sleep in read, and writes once that was
+ * heard. */
 static void interrupted_read(int flags, int wanted_errno)
 {
     int ends[2];
     char byte = 0;
     EXPECT(pipe(ends) == 0);
-    count = 0;
-    install(SIGUSR2, on_nested, flags);
+    heard = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                 -1, 0);
+    EXPECT(heard != MAP_FAILED);
+    install(SIGUSR2, on_heard, flags);
     pid_t parent = getpid(), pid = MUST(fork());
     if (pid == 0) {
         struct timespec some = {0, 20000000};
@@ -118,8 +129,8 @@ static void interrupted_read(int flags, int wanted_errno)
             nanosleep(&some, NULL);
         }
         kill(parent, SIGUSR2);
-        nanosleep(&some, NULL);
-        nanosleep(&some, NULL);
+        while (!*heard)
+            nanosleep(&some, NULL);
         EXPECT_EQUAL(write(ends[1], "y", 1), 1);
         _exit(0);
     }
@@ -128,10 +139,11 @@ static void interrupted_read(int flags, int wanted_errno)
         EXPECT(n == -1 && errno == wanted_errno);
     else
         EXPECT(n == 1 && byte == 'y');
-    EXPECT_EQUAL(count, 1);
+    EXPECT_EQUAL(*heard, 1);
     EXPECT_EQUAL(waitpid(pid, NULL, 0), pid);
     close(ends[0]);
     close(ends[1]);
+    munmap((void *)heard, 4096);
 }
 
 static void children(void)
