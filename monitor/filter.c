@@ -89,6 +89,7 @@ static const int always[] = {
     SYS_getpid,
     SYS_gettid,
     SYS_getppid,
+    SYS_getpgrp,
     SYS_set_robust_list,
     SYS_rseq,
     SYS_getrandom,

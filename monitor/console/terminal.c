@@ -155,7 +155,7 @@ static void stop_by_user(void)
 
     if (was_raw)
         set_attributes(&found);
-    kill(getpid(), SIGSTOP);
+    raise(SIGSTOP); /* every thread; the filter lets it through */
     if (was_raw)
         set_attributes(&ours);
 }
