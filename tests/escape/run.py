@@ -35,7 +35,8 @@ def start(vmm, initrd, user):
     command = [vmm, "-accel", f"bt,user={user}",
                "-kernel", os.path.join(GUEST, "vmlinuz-686"),
                "-initrd", initrd, "-append",
-               "console=ttyS0 quiet ringfall.escape print-fatal-signals=0",
+               "console=ttyS0 quiet no_timer_check ringfall.escape "
+               "print-fatal-signals=0",
                "-m", "320", "-nographic", "-no-reboot"]
     boot = Boot(f"escape {user}", command, 10)
     boot.up()

@@ -154,7 +154,7 @@ def start_kernel(vmm, path, serial, *options):
     return Console(vmm.split() + [
         "-kernel", os.path.join(FILES, "vmlinuz-686"),
         "-initrd", os.path.join(FILES, "initramfs.cpio.gz"),
-        "-append", "console=ttyS0 nokaslr", "-m", "128", "-nographic",
+        "-append", "console=ttyS0 nokaslr no_timer_check", "-m", "128", "-nographic",
         "-no-reboot", "-serial", "mon:stdio", "-serial", "file:" + serial,
         "-gdb", "unix:" + path, *options])
 

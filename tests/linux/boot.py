@@ -27,6 +27,13 @@ LOGS = os.path.join(ROOT, "build", "test-logs")
 RINGFALL = os.path.join("build", "release", "ringfall")
 QEMU = "qemu-system-i386"
 FIRST_LINE = rb"Ringfall guest: first line of init"
+# The kernel wants five timer ticks in 76 ms by its TSC, lest it takes the timer
+# for broken. A host that stands still meanwhile lets it find just that, so most
+# boots do without, as Linux does by itself on the hypervisors it knows. Those
+# that do not are made again if it says this.
+NO_TIMER_CHECK = "no_timer_check"
+TIMER_CHECK_FAILED = b"MP-BIOS bug: 8254 timer not connected"
+BOOTS_WITH_CHECK = 10
 
 
 class Boot:
@@ -38,6 +45,7 @@ class Boot:
         self.passed = []
         self.failed = []
         self.warnings = None
+        self.late_ticks = False
         self.serial = 0
         self.began = time.monotonic()
         self.console = Console(command, terminal)
@@ -56,6 +64,10 @@ class Boot:
         first = self.console.wait_for(FIRST_LINE, 0, limit)
         self.to_init = time.monotonic() - self.began
         self.console.wait_for(steps.PROMPT, first.end(), limit)
+
+    def ticks_were_late(self):
+        """Whether the kernel took the timer for broken."""
+        return TIMER_CHECK_FAILED in self.console.output
 
     def run(self, command, seconds=120):
         """Types a command; what it printed, and its exit status."""
@@ -95,12 +107,18 @@ def boot_once(name, command, options, wanted_steps):
     step = "boot to the shell"
     try:
         boot.up()
+        boot.late_ticks = boot.ticks_were_late()
+        if boot.late_ticks:
+            return boot
         boot.check(step, None)
         for step, function in wanted_steps:
             boot.check(step, function(boot))
         step = "power off"
         boot.down()
     except ConsoleError as error:
+        boot.late_ticks = boot.ticks_were_late()
+        if boot.late_ticks:
+            return boot
         boot.check(step, str(error))
         tail = boot.console.text().replace("\r", "").splitlines()[-12:]
         print("".join(f"    | {line}\n" for line in tail), end="")
@@ -112,6 +130,18 @@ def boot_once(name, command, options, wanted_steps):
     return boot
 
 
+def boot_until_in_time(name, command, options, wanted_steps):
+    """As boot_once, again if the host stood still at the wrong moment."""
+    for _ in range(BOOTS_WITH_CHECK):
+        boot = boot_once(name, command, options, wanted_steps)
+        if not boot.late_ticks:
+            return boot
+        print("    ticks were late in the kernel's check of the timer; again")
+    boot.check("the kernel's check of the timer",
+               f"failed in {BOOTS_WITH_CHECK} boots")
+    return boot
+
+
 def machine(vmm, flavour, options):
     """The command line, QEMU's or ours: it is the same."""
     initrd = options.initrd or os.path.join(GUEST,
@@ -119,7 +149,9 @@ def machine(vmm, flavour, options):
     command = shlex.split(vmm) + [
         "-kernel", os.path.join(GUEST, "vmlinuz-" + flavour),
         "-initrd", initrd,
-        "-append", ("console=ttyS0 " + options.append).strip(),
+        "-append", " ".join(filter(None, [
+            "console=ttyS0 panic=-1",
+            "" if options.timer_check else NO_TIMER_CHECK, options.append])),
         "-m", options.memory, "-nographic", "-no-reboot"]
     return command
 
@@ -175,8 +207,8 @@ def run_flavour(flavour, options):
                                       ""]))
         print(f"==> boot {name}", flush=True)
         try:
-            boot = boot_once(name, machine(vmm, flavour, options), options,
-                             wanted)
+            boot = boot_until_in_time(
+                name, machine(vmm, flavour, options), options, wanted)
         except ConsoleError as error:
             print(f"FAIL {name}: {error}")
             failed += 1
@@ -213,6 +245,8 @@ def parse(arguments):
                         help="multiplies every time limit")
     parser.add_argument("--memory", default="256", metavar="MIB")
     parser.add_argument("--append", default="", help="more kernel parameters")
+    parser.add_argument("--timer-check", action="store_true",
+                        help="let the kernel check the timer")
     parser.add_argument("--initrd", help="another archive")
     parser.add_argument("--pipe", action="store_true",
                         help="a pipe instead of a terminal on stdin")

@@ -20,12 +20,19 @@ ALARMS = re.compile(
     r"self-detected stall|hung task|general protection|double fault|"
     r"invalid opcode|Unable to handle|clocksource.*unstable|nobody cared|"
     r"self-?tests? fail|alg: .*fail|Tainted")
-# Said by a healthy kernel whose host took the processor away for a while:
-# seen under QEMU, in one run and not in the next.
+# Said by a healthy kernel whose host took the processor away for a while: all
+# that measures one clock by another, once, and says so if they disagree.
 HOST_BUSY = re.compile(r"clocksource: Long readout interval|"
+                       r"clocksource: timekeeping watchdog .* retried|"
                        r"hrtimer: interrupt took|"
+                       r"hpet: Lost \d+ RTC interrupts|"
+                       r"Reading current time from RTC took|"
                        r"APIC calibration not consistent|"
+                       r"APIC frequency too slow|"
+                       r"APIC timer disabled due to verification|"
                        r"tsc: Unable to calibrate against PIT|"
+                       r"tsc: PIT calibration deviates|"
+                       r"tsc: HPET/PMTIMER calibration failed|"
                        r"sched: RT throttling activated|"
                        r"workqueue: .* hogged CPU")
 WARNING_LEVEL = 4

@@ -153,7 +153,8 @@ def boot(options, archive, count):
     vmm = options.vmm + (f" -accel {options.accel}" if options.accel else "")
     command = shlex.split(vmm) + [
         "-kernel", os.path.join(GUEST, "vmlinuz-" + options.kernel),
-        "-initrd", archive, "-append", "console=ttyS0 ringfall.run=torture",
+        "-initrd", archive, "-append",
+        "console=ttyS0 no_timer_check ringfall.run=torture",
         "-m", options.memory, "-nographic", "-no-reboot"]
     problem = None
     console = None
