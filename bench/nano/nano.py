@@ -20,7 +20,7 @@ RINGFALL = str(ROOT / "build" / "release" / "ringfall")
 QEMU = "qemu-system-i386 -accel tcg -cpu max"
 OPTIONS = ("-m 32 -display none -nodefaults -no-reboot -debugcon stdio "
            "-device isa-debug-exit,iobase=0xf4,iosize=0x04").split()
-LIMIT = 300  # seconds, to end what hangs
+LIMIT = 900  # seconds, to end what hangs
 
 # Cycles published by Adams and Agesen (ASPLOS 2006) on a 3.8 GHz Pentium 4:
 # native, software VMM, hardware VMM. Its syscall is the instruction of that

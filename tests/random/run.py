@@ -380,8 +380,8 @@ def parse_arguments():
     parser.add_argument("--vmm", required=True, help="command of the machine")
     parser.add_argument("--count", type=int, default=100000)
     parser.add_argument("--seed", type=int, help="a random one otherwise")
-    parser.add_argument("--limit", type=float, default=300,
-                        help="seconds per file of cases (300)")
+    parser.add_argument("--limit", type=float, default=1200,
+                        help="seconds per file of cases (1200)")
     parser.add_argument("--show", type=int, default=5,
                         help="show so many of the differing cases (5)")
     parser.add_argument("--whole", action="store_true",
