@@ -59,6 +59,7 @@ void log_list(void);
 #define STAT_COUNTERS(X)                                                     \
     X(TUS, "tus", "translation units made")                                  \
     X(GUEST_INSNS, "guest-insns", "guest instructions translated")           \
+    X(DECODES, "decodes", "of these, decoded without a template")            \
     X(UNROLLED, "unrolled", "units that are several rounds of a loop")       \
     X(HOST_BYTES, "host-bytes", "bytes of host code emitted")                \
     X(TRANSLATE_CYCLES, "translate-cycles", "TSC cycles spent translating")  \

@@ -45,15 +45,6 @@ struct cold {
 
 struct guilt_table;
 
-/* Decoded instructions by physical address: what was flushed or killed comes
- * back without a decode if its bytes are the same. */
-#define DECODED_SLOTS 16384u
-struct decoded {
-    uint32_t gpa; /* + 1; 0 free */
-    bool code16;
-    struct insn insn;
-};
-
 struct translator {
     struct vcpu *v;
     struct mmu *mmu;
@@ -61,7 +52,7 @@ struct translator {
     struct translator_options options;
     struct stubs stubs;
     struct guilt_table *guilt;
-    struct decoded *decoded;
+    struct templates *templates;
 };
 
 struct context {

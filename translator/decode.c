@@ -410,9 +410,25 @@ static enum decode_result result_of(ZyanStatus status)
     return DECODE_UNDEFINED;
 }
 
-enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
-                               unsigned avail, uint32_t eip, bool code16,
-                               const struct cpu_model *model)
+static void take_numbers(struct insn_numbers *n,
+                         const ZydisDecodedInstruction *z)
+{
+    *n = (struct insn_numbers){
+        .regular = z->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY,
+        .disp = z->raw.disp.size ? z->raw.disp.offset : 0,
+        .disp_len = z->raw.disp.size / 8};
+    for (unsigned i = 0; i < 2; i++) {
+        n->imm[i] = z->raw.imm[i].size ? z->raw.imm[i].offset : 0;
+        n->imm_len[i] = z->raw.imm[i].size / 8;
+        n->imm_signed[i] = z->raw.imm[i].is_signed;
+    }
+}
+
+enum decode_result insn_decode_numbers(struct insn *insn,
+                                       struct insn_numbers *numbers,
+                                       const uint8_t *bytes, unsigned avail,
+                                       uint32_t eip, bool code16,
+                                       const struct cpu_model *model)
 {
     ZydisDecodedInstruction z;
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
@@ -423,6 +439,7 @@ enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
     status = ZydisDecoderDecodeFull(decoder_for(code16), bytes, avail, &z, ops);
     if (!ZYAN_SUCCESS(status))
         return result_of(status);
+    take_numbers(numbers, &z);
     fall_back(&z, model);
     insn->len = z.length;
     insn->mnemonic = (uint16_t)z.mnemonic;
@@ -443,6 +460,16 @@ enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
     if (!model_has(model, insn->feature))
         insn->rule = &undef_rule;
     return DECODE_OK;
+}
+
+enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
+                               unsigned avail, uint32_t eip, bool code16,
+                               const struct cpu_model *model)
+{
+    struct insn_numbers numbers;
+
+    return insn_decode_numbers(insn, &numbers, bytes, avail, eip, code16,
+                               model);
 }
 
 bool insn_may_fault(const struct insn *insn)

@@ -176,6 +176,31 @@ enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
                                unsigned avail, uint32_t eip, bool code16,
                                const struct cpu_model *model);
 
+/* Where the parts of an instruction stand that are numbers: offset and length
+ * in bytes, 0 for none. What stands in front of them, its head, says all else.
+ */
+struct insn_numbers {
+    bool regular; /* they end it, and there is no more to it */
+    uint8_t disp, disp_len;
+    uint8_t imm[2], imm_len[2];
+    bool imm_signed[2];
+};
+/* insn_decode that also says that. */
+enum decode_result insn_decode_numbers(struct insn *insn,
+                                       struct insn_numbers *numbers,
+                                       const uint8_t *bytes, unsigned avail,
+                                       uint32_t eip, bool code16,
+                                       const struct cpu_model *model);
+
+/* insn_decode that remembers heads (templates.c), of one model. NULL: no
+ * memory. */
+struct templates;
+struct templates *templates_create(const struct cpu_model *model);
+void templates_destroy(struct templates *t);
+enum decode_result templates_decode(struct templates *t, struct insn *insn,
+                                    const uint8_t *bytes, unsigned avail,
+                                    uint32_t eip, bool code16);
+
 /* True for anything that may raise a fault: it makes flags visible. */
 bool insn_may_fault(const struct insn *insn);
 

@@ -38,9 +38,9 @@ struct translator *translator_create(struct vcpu *v, struct mmu *mmu,
     if (t->options.insn_max > INSN_MAX)
         t->options.insn_max = INSN_MAX;
     t->guilt = guilt_create();
-    t->decoded = calloc(DECODED_SLOTS, sizeof(*t->decoded));
+    t->templates = templates_create(v->model);
     e.start = e.p = codecache_reserve(cc, 8192, &room, &e.exec);
-    if (!t->guilt || !t->decoded || !e.start) {
+    if (!t->guilt || !t->templates || !e.start) {
         translator_destroy(t);
         return NULL;
     }
@@ -55,7 +55,7 @@ void translator_destroy(struct translator *t)
 {
     if (t->guilt)
         guilt_destroy(t->guilt);
-    free(t->decoded);
+    templates_destroy(t->templates);
     free(t);
 }
 
@@ -193,27 +193,6 @@ static bool beyond_limit(const struct context *c, const struct insn *insn)
            insn->eip + insn->len - 1 > c->t->v->seg[SEG_CS].limit;
 }
 
-/* insn_decode through the cache; bytes has avail bytes at gpa. */
-static enum decode_result decode_at(struct context *c, struct insn *insn,
-                                    const uint8_t *bytes, unsigned avail,
-                                    uint32_t eip, gpa_t gpa)
-{
-    struct decoded *d = &c->t->decoded[gpa % DECODED_SLOTS];
-    enum decode_result result;
-
-    if (d->gpa == (uint32_t)gpa + 1 && d->code16 == c->code16 &&
-        d->insn.len <= avail &&
-        memcmp(d->insn.bytes, bytes, d->insn.len) == 0) {
-        *insn = d->insn;
-        insn->eip = eip;
-        return DECODE_OK;
-    }
-    result = insn_decode(insn, bytes, avail, eip, c->code16, c->t->v->model);
-    if (result == DECODE_OK)
-        *d = (struct decoded){(uint32_t)gpa + 1, c->code16, *insn};
-    return result;
-}
-
 static enum translate_result decode_block(struct context *c,
                                           const struct source *s)
 {
@@ -226,8 +205,8 @@ static enum translate_result decode_block(struct context *c,
         struct insn *insn = &c->insns[c->count];
         unsigned avail = PAGE_SIZE - offset;
         enum decode_result result =
-            decode_at(c, insn, s->fetch.page + offset, avail < 15 ? avail : 15,
-                      eip, c->gpa + (eip - c->eip));
+            templates_decode(c->t->templates, insn, s->fetch.page + offset,
+                             avail < 15 ? avail : 15, eip, c->code16);
 
         if (c->count &&
             vcpu_debug_break_at(c->t->v, s->linear + (eip - c->eip)))

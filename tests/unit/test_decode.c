@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "translator/insn.h"
 #include "translator/runtime.h"
 #include "vcpu/state.h"
@@ -413,6 +414,52 @@ START_TEST(memory_operands_are_taken_apart)
 }
 END_TEST
 
+/* --- templates ----------------------------------------------------------- */
+
+/* Every row with other numbers where numbers are: as without templates, and
+ * decoded at most once for each head. */
+START_TEST(templates_say_the_same)
+{
+    struct templates *templates = templates_create(&all);
+    static const uint8_t numbers[] = {0x00, 0x7f, 0x80, 0xff, 0x5a};
+    uint64_t decoded = 0, asked = 0;
+
+    ck_assert_ptr_nonnull(templates);
+    for (unsigned i = 0; i < ARRAY_SIZE(rows) * ARRAY_SIZE(numbers); i++) {
+        const struct row *row = &rows[i / ARRAY_SIZE(numbers)];
+        bool code16 = row->bits == 16;
+        struct insn_numbers where;
+        struct insn plain, made;
+        uint8_t bytes[15] = {0};
+
+        bytes_of(row->hex, bytes);
+        ck_assert_int_eq(
+            insn_decode_numbers(&plain, &where, bytes, 15, EIP, code16, &all),
+            DECODE_OK);
+        for (unsigned n = 0; where.regular && n < plain.len; n++)
+            if ((where.disp_len && n >= where.disp &&
+                 n < where.disp + where.disp_len) ||
+                (where.imm_len[0] && n >= where.imm[0]))
+                bytes[n] = numbers[(i + n) % ARRAY_SIZE(numbers)];
+        ck_assert_int_eq(insn_decode(&plain, bytes, 15, EIP, code16, &all),
+                         DECODE_OK);
+        for (unsigned k = 0; k < 2; k++) {
+            uint64_t before = stat_counters[STAT_DECODES];
+
+            ck_assert_int_eq(
+                templates_decode(templates, &made, bytes, 15, EIP, code16),
+                DECODE_OK);
+            ck_assert_msg(memcmp(&made, &plain, sizeof(made)) == 0, "%s",
+                          row->hex);
+            decoded += where.regular * (stat_counters[STAT_DECODES] - before);
+            asked += where.regular;
+        }
+    }
+    ck_assert_uint_lt(decoded, asked / 5);
+    templates_destroy(templates);
+}
+END_TEST
+
 /* --- lengths against Capstone -------------------------------------------- */
 
 static uint64_t rng_state = 1;
@@ -489,6 +536,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, memory_operands_are_taken_apart, 0,
                         ARRAY_SIZE(operand_rows));
     tcase_add_loop_test(tc, lengths_are_capstones, 0, 2);
+    tcase_add_test(tc, templates_say_the_same);
     suite_add_tcase(s, tc);
     return s;
 }
