@@ -85,6 +85,22 @@ static bool acquit(struct engine_bt *bt, uint64_t pc)
     return true;
 }
 
+/* A or D of the access were bytes of code, maybe of this TU: the instruction,
+ * which has no effect yet, starts again in fresh code (invariant C2). One that
+ * follows sti (see above) or is a TU by itself goes on. */
+static enum callout_result in_fresh_code(struct vcpu *v)
+{
+    struct engine_bt *bt = bt_of(v);
+    const uint8_t *before = NULL;
+    gpa_t gpa;
+
+    if (LIKELY(!v->code_changed) || (bt->mode & TU_STEP) || bt->shadowed)
+        return CALLOUT_NEXT;
+    if (mmu_debug_translate(bt->mmu, bt_linear_eip(v) - 1, &gpa))
+        before = mmu_phys(bt->mmu, gpa, 1);
+    return before && *before == OPCODE_STI ? CALLOUT_NEXT : CALLOUT_DISPATCH;
+}
+
 enum callout_result bt_slow_access(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     struct engine_bt *bt = bt_of(v);
@@ -92,8 +108,11 @@ enum callout_result bt_slow_access(struct vcpu *v, uint32_t arg, uint32_t lin)
     enum callout_result r;
     enum mmu_window window;
 
-    if (!(arg & SLOW_SITE))
-        return callout_slow_access(v, arg, lin);
+    v->code_changed = false;
+    if (!(arg & SLOW_SITE)) {
+        r = callout_slow_access(v, arg, lin);
+        return r == CALLOUT_NEXT ? in_fresh_code(v) : r;
+    }
     if (translator_site_calm(bt->translator, (uint32_t)site)) {
         if (acquit(bt, codecache_base(bt->cc) + (site >> 32)))
             return CALLOUT_DISPATCH;
@@ -110,5 +129,5 @@ enum callout_result bt_slow_access(struct vcpu *v, uint32_t arg, uint32_t lin)
         translator_site_rearm(bt->translator, (uint32_t)site,
                               window == WINDOW_CANNOT);
     bt_load_window(bt);
-    return CALLOUT_NEXT;
+    return in_fresh_code(v);
 }

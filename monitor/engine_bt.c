@@ -83,28 +83,17 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
 
 /* --- callouts that may rewrite code -------------------------------------- */
 
-/* A store may kill the TU it runs in, invlpg and the chipset may change where
- * code is: go on in fresh code (invariant C2). */
-#define GUARDED_CALLOUTS(X) \
-    X(movs)                 \
-    X(stos)                 \
-    X(ins)                  \
-    X(pusha)                \
-    X(pushf)                \
-    X(enter)                \
-    X(fxsave)               \
-    X(xsave)                \
-    X(fnsave)               \
-    X(fnstenv)              \
-    X(sgdt)                 \
-    X(sidt)                 \
-    X(sldt)                 \
-    X(str)                  \
-    X(smsw)                 \
-    X(arpl)                 \
-    X(out)                  \
-    X(outs)                 \
-    X(invlpg)
+/* A store may kill the TU it runs in, as may A or D that a load sets; invlpg
+ * and the chipset may change where code is: go on in fresh code (invariant
+ * C2). */
+#define GUARDED_CALLOUTS(X)                                                   \
+    X(movs)                                                                   \
+    X(stos) X(ins) X(lods) X(cmps) X(scas) X(pusha) X(popa) X(pushf) X(enter) \
+        X(bound) X(fxsave) X(fxrstor) X(xsave) X(xrstor) X(fnsave) X(fnstenv) \
+            X(gather) X(vmaskmov) X(sgdt) X(sidt) X(lgdt) X(lidt) X(sldt)     \
+                X(lldt) X(str) X(smsw) X(lmsw) X(arpl) X(lar) X(lsl) X(verr)  \
+                    X(verw) X(load_seg) X(pop_seg) X(load_far) X(out) X(outs) \
+                        X(invlpg)
 #define X(name)                                                             \
     static enum callout_result guarded_##name(struct vcpu *v, uint32_t arg, \
                                               uint32_t lin)                 \

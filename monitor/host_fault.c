@@ -95,11 +95,9 @@ static void accuse(struct engine_bt *bt, const struct place *p,
     codecache_kill(bt->cc, p->tu);
 }
 
-/* And the instruction restarts. */
-static void retranslate(struct engine_bt *bt, const struct place *p,
-                        enum guilt guilt)
+/* The instruction starts again, in fresh code if its TU is dead. */
+static void restart(struct engine_bt *bt, const struct place *p)
 {
-    accuse(bt, p, guilt);
     undo_swap(p);
     p->regs[REG_R8] = p->eip;
     p->regs[REG_RIP] = (greg_t)bt->stubs->dispatch;
@@ -110,18 +108,28 @@ static void retranslate(struct engine_bt *bt, const struct place *p,
     p->regs[REG_RIP] = (greg_t)bt->stubs->event;
 }
 
+static void retranslate(struct engine_bt *bt, const struct place *p,
+                        enum guilt guilt)
+{
+    accuse(bt, p, guilt);
+    restart(bt, p);
+}
+
 static void page_fault(struct engine_bt *bt, const struct place *p, gva_t gva)
 {
     bool write = p->regs[REG_ERR] & 2;
     enum mem_flags flags = (write ? MEM_WRITE : MEM_READ) |
                            (bt->mode & TU_USER ? MEM_USER : MEM_READ);
 
+    bt->v->code_changed = false;
     switch (mmu_fault(bt->mmu, gva, flags)) {
     case MMU_FILLED:
         stat_inc(HIDDEN_FAULTS);
         bt_load_window(bt);
         if (bt_sites_count(bt, p->gpa))
             retranslate(bt, p, GUILT_FAULTS);
+        else if (bt->v->code_changed) /* A or D, in code (invariant C2) */
+            restart(bt, p);
         break;
     case MMU_GUEST_FAULT:
         stat_inc(TRUE_FAULTS);
@@ -158,6 +166,17 @@ static bool handle_page_fault(struct engine_bt *bt, const struct place *p,
     return false;
 }
 
+/* Calls count on a full stack for their poll (invariant P6). Where it is always
+ * a stub's that hits the guard, the TU is made anew when somebody wants
+ * attention: on the way back to it the run loop looks. */
+static void poll_next_time(struct engine_bt *bt, uint64_t pc)
+{
+    struct tu *tu = codecache_find_pc(bt->cc, pc);
+
+    if (tu && __atomic_load_n(&bt->v->attention, __ATOMIC_SEQ_CST))
+        codecache_kill(bt->cc, tu);
+}
+
 /* The private host stack is full: forget it (returns fall back to lookups).
  * A stub keeps the return address it was called with. */
 static void reset_host_stack(struct engine_bt *bt, greg_t *regs, bool in_stub)
@@ -170,8 +189,10 @@ static void reset_host_stack(struct engine_bt *bt, greg_t *regs, bool in_stub)
 
         --top;
         /* the fault stub makes room for an address that nobody returns to */
-        if (rsp - (uint64_t)(uintptr_t)bt->stack >= PAGE_SIZE)
+        if (rsp - (uint64_t)(uintptr_t)bt->stack >= PAGE_SIZE) {
             *top = *(uint64_t *)(uintptr_t)rsp;
+            poll_next_time(bt, *top);
+        }
     }
     regs[REG_RSP] = (greg_t)(uintptr_t)top;
 }
@@ -188,8 +209,10 @@ static void call_unpaired(struct engine_bt *bt, greg_t *regs, uint64_t pc)
     memcpy(&rel, call + 1, 4);
     to = pc + 5 + (uint64_t)(int64_t)rel;
     tu = codecache_find_pc(bt->cc, to);
-    if (*call != 0xe8 || !tu) /* calls of stubs come back */
+    if (*call != 0xe8 || !tu) { /* calls of stubs come back */
+        poll_next_time(bt, pc);
         return;
+    }
     regs[REG_RIP] = (greg_t)to; /* an exit, which asks the run loop */
     if (to == codecache_entry(bt->cc, tu)) {
         regs[REG_R8] = tu->eip;

@@ -181,9 +181,13 @@ void *mmu_slow_access(struct mmu *mmu, gva_t gva, unsigned len,
 
     bounce = mmu->v->bounce + (gva & 63);
     mmu->pending.bounce = bounce;
-    for (unsigned i = 0, at = 0; i < p.count; at += p.part[i++].len)
+    for (unsigned i = 0, at = 0; i < p.count; at += p.part[i++].len) {
+        if (p.part[i].at ==
+            NO_MEMORY) /* what a device read is not read twice */
+            mmu->v->code_changed = false;
         if (p.part[i].at != NO_MEMORY || !(flags & MEM_NO_READ))
             part_read(mmu, p.part[i].gpa, bounce + at, p.part[i].len);
+    }
     return bounce;
 }
 

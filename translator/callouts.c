@@ -138,6 +138,7 @@ enum callout_result callout_bit_test(struct vcpu *v, uint32_t arg, uint32_t lin)
 
     if (ARG_ADDR(arg) == 2)
         near &= 0xffff;
+    v->code_changed = false;
     if (!vcpu_seg_check(v, (enum seg)(ARG_SECOND(arg) >> 2), near, size, flags,
                         &at) ||
         !v->world->mem_probe(v, at, size, flags) ||
@@ -146,7 +147,6 @@ enum callout_result callout_bit_test(struct vcpu *v, uint32_t arg, uint32_t lin)
     v->eflags_arith &= ~EFL_CF;
     v->eflags_arith |= word & bit ? EFL_CF : 0;
     word = kind == 1 ? word | bit : kind == 2 ? word & ~bit : word ^ bit;
-    v->code_changed = false;
     if (kind)
         v->world->mem_write(v, at, &word, size, flags);
     if (!v->code_changed)

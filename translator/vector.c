@@ -125,7 +125,6 @@ enum callout_result callout_vmaskmov(struct vcpu *v, uint32_t arg, uint32_t lin)
     if (!elements_permitted(v, mask, count, size, VECTOR_ARG_SEG(second), lin,
                             stores ? MEM_WRITE : MEM_READ, at))
         return vcpu_deliver_fault(v);
-    v->code_changed = false;
     for (unsigned i = 0; i < count; i++) {
         if (!chosen(mask, i, size)) {
             if (!stores)
@@ -141,9 +140,6 @@ enum callout_result callout_vmaskmov(struct vcpu *v, uint32_t arg, uint32_t lin)
     if (!stores) {
         bytes_set(data + bytes, NULL, VECTOR_BYTES - bytes);
         vectors_load(&all);
-    } else if (v->code_changed) {
-        v->eip = v->next_eip;
-        return CALLOUT_DISPATCH;
     }
     return CALLOUT_NEXT;
 }

@@ -7,9 +7,12 @@
  *
  * usage: FUZZER [--seed N] [--seconds N] [--count N] [--keep FILE]
  *        FUZZER [--variant NAME] FILE...     runs inputs from files
+ *        FUZZER --kept FILE...               inputs as hexadecimal text, under
+ *                                            all variants, which are compared
  */
 #include "tests/fuzz/fuzz.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +25,8 @@
 #define BATCH        400
 #define VARIANTS_MAX 8
 #define FAILURES_MAX 5
+/* Kept inputs are to come to their end. */
+#define PATIENCE_KEPT "300"
 
 static struct shared {
     uint64_t current;
@@ -164,6 +169,68 @@ static int run_file(const char *path)
     return 0;
 }
 
+/* Hexadecimal digits, anything between them, comments behind '#'. */
+static size_t read_text(const char *path, uint8_t *data)
+{
+    FILE *file = fopen(path, "r");
+    size_t size = 0;
+    char line[4 * FUZZ_INPUT_MAX];
+
+    while (file && fgets(line, sizeof(line), file)) {
+        unsigned byte;
+
+        line[strcspn(line, "#")] = 0;
+        for (const char *p = line; *p; p++)
+            if (size < FUZZ_INPUT_MAX && isxdigit((unsigned char)p[0]) &&
+                isxdigit((unsigned char)p[1]) && sscanf(p++, "%2x", &byte) == 1)
+                data[size++] = (uint8_t)byte;
+    }
+    if (file)
+        fclose(file);
+    return size;
+}
+
+/* Runs the input under one variant in a child; its result, 1 if it died. */
+static uint64_t run_kept(const char *which, const uint8_t *data, size_t size)
+{
+    int status = 1;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        fuzz_choose(which);
+        LLVMFuzzerTestOneInput(data, size);
+        shared->again[0] = fuzz_result;
+        _exit(0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+        return 1;
+    return shared->again[0];
+}
+
+static int compare_kept(const char *path)
+{
+    uint8_t data[FUZZ_INPUT_MAX];
+    size_t size = read_text(path, data);
+    uint64_t first = 0;
+    bool good = size != 0;
+
+    setenv("RINGFALL_FUZZ_PATIENCE", PATIENCE_KEPT, 1);
+    for (unsigned v = 0; good && fuzz_variants[v]; v++) {
+        uint64_t result = run_kept(fuzz_variants[v], data, size);
+
+        good = result != 1 && (!first || !result || result == first);
+        if (!good)
+            printf("variant '%s': %s\n", fuzz_variants[v],
+                   result == 1 ? "dies" : "computes something else");
+        first = first ? first : result;
+    }
+    printf("%s %s: result %016llx\n", good ? "ok  " : "FAIL", path,
+           (unsigned long long)first);
+    return !good;
+}
+
 static uint64_t number(const char *text)
 {
     char *end;
@@ -178,7 +245,7 @@ static uint64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-    bool files = false;
+    bool files = false, kept = false;
     int status = 0;
 
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
@@ -195,6 +262,10 @@ int main(int argc, char **argv)
             count = number(argv[++i]);
         } else if (!strcmp(argv[i], "--keep")) {
             keep = argv[++i];
+        } else if (!strcmp(argv[i], "--kept")) {
+            files = kept = true;
+        } else if (kept) {
+            status |= compare_kept(argv[i]);
         } else if (!strcmp(argv[i], "--variant") && i + 1 < argc) {
             variant = argv[++i];
         } else {

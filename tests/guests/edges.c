@@ -150,6 +150,11 @@ static void tight_loops(void)
              run(&c, SNIPPET("1: movl %ebx, %esp\n call 2f\n hlt\n"
                              "2: call 1b")),
              VEC_IRQ0);
+    /* where what the machine needs of its own per round is deeper by one */
+    c.eflags = F_ONE | F_IF;
+    check_eq("and_of_calls_around_pusha_and_popa",
+             run(&c, SNIPPET("1: movl %ebx, %esp\n pusha\n popa\n call 1b")),
+             VEC_IRQ0);
     __asm__ volatile("cli");
 }
 
