@@ -369,6 +369,8 @@ enum callout_result software_interrupt(struct vcpu *v, unsigned vector);
 bool pdptes_load(struct vcpu *v, uint32_t cr3);
 /* Is I/O to size ports at port allowed (SDM 1 18.5)? else #GP(0). */
 bool io_permitted(struct vcpu *v, uint16_t port, unsigned size);
+/* The ports were accessed: notes which I/O breakpoints that meets. */
+void io_watch(struct vcpu *v, uint16_t port, unsigned size);
 /* UMIP: may sgdt, sidt, sldt, str, smsw run? else #GP(0). */
 bool umip_permits(struct vcpu *v);
 

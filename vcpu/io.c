@@ -26,6 +26,26 @@ bool io_permitted(struct vcpu *v, uint16_t port, unsigned size)
     return true;
 }
 
+/* I/O breakpoints (SDM 3B 17.2.4, 17.2.5): R/W 2 with CR4.DE; the port is
+ * compared as an address of 32 bits. The trap comes behind the instruction. */
+void io_watch(struct vcpu *v, uint16_t port, unsigned size)
+{
+    if (LIKELY(!(v->dr[7] & DR7_ENABLES)) || !(v->cr4 & CR4_DE))
+        return;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned control = v->dr[7] >> (16 + 4 * i) & 15;
+        unsigned len = (control >> 2) + 1;
+        uint32_t start;
+
+        if (!(v->dr[7] >> (2 * i) & 3) || (control & 3) != 2)
+            continue;
+        len = len == 3 ? 8 : len; /* LEN 10 is eight bytes */
+        start = v->dr[i] & ~(len - 1u);
+        if (port - start < len || start - port < size)
+            v->watch_hits |= BIT(i);
+    }
+}
+
 static uint16_t operand_port(const struct vcpu *v, uint32_t arg)
 {
     return (uint16_t)(arg & 1u << 24 ? v->gpr[GPR_EDX] : ARG_SECOND(arg));
@@ -42,6 +62,7 @@ enum callout_result callout_in(struct vcpu *v, uint32_t arg, uint32_t lin)
         return vcpu_deliver_fault(v);
     value = v->world->io_read(v, port, size);
     bytes_put(&v->gpr[GPR_EAX], size, value);
+    io_watch(v, port, size);
     return CALLOUT_NEXT;
 }
 
@@ -54,5 +75,6 @@ enum callout_result callout_out(struct vcpu *v, uint32_t arg, uint32_t lin)
     if (!io_permitted(v, port, size))
         return vcpu_deliver_fault(v);
     v->world->io_write(v, port, size, bytes_get(&v->gpr[GPR_EAX], size));
+    io_watch(v, port, size);
     return CALLOUT_NEXT;
 }

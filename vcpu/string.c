@@ -417,6 +417,7 @@ static bool ins_one(struct vcpu *v, struct string_op *op)
         !v->world->mem_probe(v, lin, op->size, write_flags(v)))
         return false;
     value = v->world->io_read(v, op->port, op->size);
+    io_watch(v, op->port, op->size);
     return v->world->mem_write(v, lin, &value, op->size, write_flags(v));
 }
 
@@ -427,6 +428,7 @@ static bool outs_one(struct vcpu *v, struct string_op *op)
     if (!element_read(v, op, op->source, GPR_ESI, &value))
         return false;
     v->world->io_write(v, op->port, op->size, value);
+    io_watch(v, op->port, op->size);
     return true;
 }
 
