@@ -126,15 +126,17 @@ static gpa_t large_base(const struct paging_mode *mode, uint64_t pde)
 }
 
 /* SMEP and SMAP: may the supervisor touch this user's page? What the CPU does
- * for CPL 3 by itself, such as reading the IDT, may not, whatever AC says. A
- * page that may be accessed is not cached, as the next clac ends that. */
+ * by itself, such as reading the IDT, may not, whatever AC says (SDM 3A 4.6.1);
+ * no more what it does on the way from CPL 3. A page that may be accessed is
+ * not cached, as the next clac ends that. */
 static bool supervisor_allowed(const struct vcpu *v, enum mem_flags flags,
                                bool *guarded)
 {
     if (flags & MEM_FETCH)
         return !(v->cr4 & CR4_SMEP);
     *guarded = v->cr4 & CR4_SMAP;
-    return !*guarded || (v->cpl != 3 && (v->eflags_sys & EFL_AC));
+    return !*guarded ||
+           (v->cpl != 3 && (v->eflags_sys & EFL_AC) && !(flags & MEM_IMPLICIT));
 }
 
 /* Combined rights of the entries (SDM 3A 4.6): RW and US of all, NX of any. */

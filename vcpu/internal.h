@@ -128,13 +128,13 @@ static inline void *soft_tlb_hit(struct vcpu *v, gva_t gva, unsigned len,
 
 static inline bool sys_read(struct vcpu *v, gva_t gva, void *to, unsigned len)
 {
-    return v->world->mem_read(v, gva, to, len, MEM_READ);
+    return v->world->mem_read(v, gva, to, len, MEM_READ | MEM_IMPLICIT);
 }
 
 static inline bool sys_write(struct vcpu *v, gva_t gva, const void *from,
                              unsigned len)
 {
-    return v->world->mem_write(v, gva, from, len, MEM_WRITE);
+    return v->world->mem_write(v, gva, from, len, MEM_WRITE | MEM_IMPLICIT);
 }
 
 static inline enum mem_flags read_flags(const struct vcpu *v)

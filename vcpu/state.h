@@ -234,6 +234,7 @@ enum mem_flags {
     MEM_NO_READ = 8,   /* with MEM_WRITE: a plain store, reads nothing */
     MEM_BY_WORDS = 16, /* segment checks: aligned if its words are (#AC) */
     MEM_BY_BYTES = 32, /* segment checks: never misaligned */
+    MEM_IMPLICIT = 64, /* of the CPU's own, to its tables (SDM 3A 4.6) */
 };
 
 /*

@@ -172,14 +172,14 @@ static bool save_old(struct vcpu *v, struct descriptor *next,
     if (reason == TASK_IRET)
         eflags &= ~EFL_NT;
     len = image_build(v, saved_eip, eflags, state, &start);
-    if (!v->world->mem_probe(v, next->lin + 5, 1, MEM_WRITE))
+    if (!v->world->mem_probe(v, next->lin + 5, 1, MEM_WRITE | MEM_IMPLICIT))
         return false;
     if ((reason == TASK_CALL || reason == TASK_INT) &&
-        !v->world->mem_probe(v, desc_base(next), 2, MEM_WRITE))
+        !v->world->mem_probe(v, desc_base(next), 2, MEM_WRITE | MEM_IMPLICIT))
         return false;
     if (reason == TASK_JMP || reason == TASK_IRET) {
         if (!descriptor_read(v, tr->selector, &old, VEC_TS) ||
-            !v->world->mem_probe(v, old.lin + 5, 1, MEM_WRITE))
+            !v->world->mem_probe(v, old.lin + 5, 1, MEM_WRITE | MEM_IMPLICIT))
             return false;
     }
     if (!sys_write(v, tr->base + start, state, len))
