@@ -60,12 +60,21 @@ void log_list(void);
     X(TUS, "tus", "translation units made")                                  \
     X(GUEST_INSNS, "guest-insns", "guest instructions translated")           \
     X(DECODES, "decodes", "of these, decoded without a template")            \
+    X(TEMPLATE_HITS, "template-hits", "and those decoded with one")          \
     X(UNROLLED, "unrolled", "units that are several rounds of a loop")       \
+    X(UNPOLLED, "unpolled", "units with a call or return and no safepoint")  \
+    X(PAIRED_CALLS, "paired-calls", "sites of paired calls")                 \
+    X(INLINE_INSNS, "inline-insns", "sites of cli, sti, pushf and so on")    \
+    X(INLINE_RDTSC, "inline-rdtsc", "sites of rdtsc, rdtscp")                \
+    X(INLINE_POPF, "inline-popf", "sites of popf at CPL 0")                  \
+    X(DIVIDE_SITES, "divide-sites", "sites that look for a divisor of zero") \
     X(HOST_BYTES, "host-bytes", "bytes of host code emitted")                \
     X(TRANSLATE_CYCLES, "translate-cycles", "TSC cycles spent translating")  \
     X(TC_FLUSHES, "tc-flushes", "whole code-cache flushes")                  \
     X(TU_INVALIDATIONS, "tu-invalidations", "translation units invalidated") \
     X(CHAINS, "chains", "direct chains made")                                \
+    X(INLINE_CACHES, "inline-caches", "inline caches filled")                \
+    X(SALTED, "salted", "entries of the jump cache away from eip's place")   \
     X(EXIT_CHAIN, "exit-chain", "exits to make a chain")                     \
     X(EXIT_LOOKUP, "exit-lookup", "exits by a miss of the jump cache")       \
     X(EXIT_EVENT, "exit-event", "exits at a safepoint or event")             \
@@ -75,6 +84,11 @@ void log_list(void);
     X(FAST_GATES, "fast-gates", "events through remembered gates")           \
     X(FAST_RETURNS, "fast-returns", "remembered ways of iret")               \
     X(FAST_STRINGS, "fast-strings", "rep movs, stos without a callout")      \
+    X(REP_RUNS, "rep-runs", "runs of string elements by the host's rep")     \
+    X(FAST_SWITCHES, "fast-switches", "changes of privilege alone")          \
+    X(KEPT_STACKS, "kept-stacks", "of these, back to pairs as they were")    \
+    X(FPU_GUARDS, "fpu-guards", "devices' times with vectors saved alone")   \
+    X(ABSENT_PORTS, "absent-ports", "accesses to ports nobody has")          \
     X(SANDBOXES, "sandboxes", "processes made for direct execution")         \
     X(DIRECT_RUNS, "direct-runs", "times user code began to run directly")   \
     X(DIRECT_STOPS, "direct-stops", "stops of it, of whatever kind")         \
@@ -86,15 +100,21 @@ void log_list(void);
     X(HIDDEN_FAULTS, "hidden-faults", "faults the guest does not see")       \
     X(TRUE_FAULTS, "true-faults", "page faults delivered to the guest")      \
     X(GUILTY_SITES, "guilty-sites", "sites moved to the soft-TLB form")      \
+    X(FAULTY_SITES, "faulty-sites", "of these, for their faults")            \
     X(CALMED_SITES, "calmed-sites", "sites moved back to the window form")   \
     X(SOFT_FILLS, "soft-fills", "soft-TLB entries filled")                   \
     X(SOFT_SLOW, "soft-slow", "soft-TLB slow sides taken")                   \
+    X(PROMOTIONS, "promotions", "of these, that mapped a page")              \
     X(WINDOW_FILLS, "window-fills", "mappings made in windows")              \
     X(WINDOW_FILL_PAGES, "window-fill-pages", "pages in those mappings")     \
+    X(NEIGHBOUR_PAGES, "neighbour-pages", "of these, nobody had asked for")  \
+    X(EXPECTED_FILLS, "expected-fills", "fills on the way back to a fault")  \
     X(WINDOW_DROPS, "window-drops", "pages dropped from windows")            \
+    X(BATCHED, "batched", "drops and protections joined to others")          \
     X(WINDOW_FLUSHES, "window-flushes", "whole windows emptied")             \
     X(CR3_LOADS, "cr3-loads", "loads of CR3")                                \
     X(CR3_HITS, "cr3-hits", "of these, to a cached user window")             \
+    X(KERNEL_LINES, "kernel-lines", "lines of kernel tables compared then")  \
     X(PTE_CHANGES, "pte-changes", "changed entries found at CR3 loads")      \
     X(INVLPGS, "invlpgs", "invlpg instructions")                             \
     X(TRACE_WRITES, "trace-writes", "writes to traced pages")                \

@@ -129,8 +129,9 @@ static inline uint32_t codecache_jump_index(uint32_t salt, uint32_t eip)
 {
     return (salt + eip) % JUMP_CACHE_ENTRIES;
 }
-void codecache_jump_set(struct codecache *cc, uint64_t context, uint32_t eip,
-                        const struct tu *tu);
+/* salt: codecache_jump_salt of the context, or 0 in all contexts. */
+void codecache_jump_set(struct codecache *cc, uint32_t salt, uint64_t context,
+                        uint32_t eip, const struct tu *tu);
 /* Forgets every entry. */
 void codecache_jump_clear(struct codecache *cc);
 uint64_t codecache_jump_cache(const struct codecache *cc);

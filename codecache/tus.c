@@ -204,11 +204,10 @@ void codecache_invalidate(struct codecache *cc, gpa_t gpa, unsigned len)
     }
 }
 
-void codecache_jump_set(struct codecache *cc, uint64_t context, uint32_t eip,
-                        const struct tu *tu)
+void codecache_jump_set(struct codecache *cc, uint32_t salt, uint64_t context,
+                        uint32_t eip, const struct tu *tu)
 {
-    struct jump_entry *e =
-        &cc->jumps[codecache_jump_index(codecache_jump_salt(context), eip)];
+    struct jump_entry *e = &cc->jumps[codecache_jump_index(salt, eip)];
 
     e->not_key = ~(context | eip);
     e->host = codecache_entry(cc, tu);

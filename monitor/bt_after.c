@@ -35,7 +35,9 @@ void bt_forget_stacks(struct engine_bt *bt)
 
 void bt_select_stack(struct engine_bt *bt, bool user)
 {
-    bt->stack = bt->stacks + (user ? STACK_SPAN : 0);
+    bool other = user && !(bt->options.without & OPT_STACKS);
+
+    bt->stack = bt->stacks + (other ? STACK_SPAN : 0);
     bt->v->host_stack = (uint64_t)(uintptr_t)bt->stack + STACK_SPAN - 64;
 }
 
@@ -82,6 +84,11 @@ static uint64_t context_of(uint32_t identity, unsigned mode)
     return (uint64_t)(identity << 8 | mode) << 32;
 }
 
+static uint32_t jump_salt(const struct engine_bt *bt, uint64_t context)
+{
+    return bt->options.without & OPT_SALT ? 0 : codecache_jump_salt(context);
+}
+
 static void note_user(struct engine_bt *bt, bool user)
 {
     bt->direct_due = user && bt->direct_wanted &&
@@ -100,7 +107,7 @@ static void bt_refresh(struct engine_bt *bt)
         context_of(code_identity(bt, user ? user_epoch : kernel_epoch), mode);
 
     v->mode_dirty = v->switched = false;
-    v->mode_pair = !bt->options.no_fast_paths && !(mode & TU_SINGLE) &&
+    v->mode_pair = !(bt->options.without & OPT_MODES) && !(mode & TU_SINGLE) &&
                    !(v->eflags_sys & EFL_AC);
     bt->pair[false] = context_of(kernel_epoch, mode & ~TU_USER);
     bt->pair[true] = context_of(user_epoch, mode | TU_USER);
@@ -115,7 +122,7 @@ static void bt_refresh(struct engine_bt *bt)
         bt_forget_stacks(bt);
     bt_select_stack(bt, user);
     v->context = context;
-    v->jump_salt = codecache_jump_salt(context);
+    v->jump_salt = jump_salt(bt, context);
     bt->mode = mode;
     note_user(bt, user);
 }
@@ -130,19 +137,22 @@ static uint64_t bt_switch(struct engine_bt *bt, uint64_t rsp)
     v->switched = false;
     if (user == (bool)(bt->mode & TU_USER))
         return rsp;
-    if (!user) {
+    stat_inc(FAST_SWITCHES);
+    if (!user && !(bt->options.without & OPT_STACKS)) {
         bt->user_rsp = bt->reset_stack ? 0 : rsp;
         bt->user_context = v->context;
     }
     bt->reset_stack = false;
     bt->mode ^= TU_USER;
     v->context = bt->pair[user];
-    v->jump_salt = codecache_jump_salt(v->context);
+    v->jump_salt = jump_salt(bt, v->context);
     bt_select_stack(bt, user);
     mmu_set_cpl(bt->mmu, user);
     note_user(bt, user);
-    if (user && bt->user_rsp && bt->user_context == v->context)
+    if (user && bt->user_rsp && bt->user_context == v->context) {
+        stat_inc(KEPT_STACKS);
         return bt->user_rsp;
+    }
     return v->host_stack;
 }
 

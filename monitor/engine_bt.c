@@ -219,6 +219,7 @@ static void fill_inline_cache(struct engine_bt *bt, uint32_t site,
     codecache_patch_jump(bt->cc, site - INLINE_CACHE_MISS, bt->stubs->dispatch);
     if (!may_chain(bt, site, tu, &cross_page))
         return;
+    stat_inc(INLINE_CACHES);
     codecache_patch32(bt->cc, site - INLINE_CACHE_EIP, 0u - tu->eip);
     codecache_link(bt->cc, site, tu, cross_page);
 }
@@ -317,8 +318,10 @@ static void enter_tu(struct engine_bt *bt, struct tu *tu, bool shadowed)
     uint64_t pc = codecache_entry(bt->cc, tu) + (past_poll ? tu->poll_len : 0);
     uint32_t generation = codecache_generation(bt->cc);
 
-    if (!past_poll)
-        codecache_jump_set(bt->cc, v->context, v->eip, tu);
+    if (!past_poll) {
+        stat_add(SALTED, v->jump_salt != 0);
+        codecache_jump_set(bt->cc, v->jump_salt, v->context, v->eip, tu);
+    }
     bt_load_window(bt);
     bt->step_trap = v->eflags_sys & EFL_TF;
     bt->shadowed = shadowed;
@@ -466,15 +469,13 @@ static bool make_parts(struct engine_bt *bt)
     struct runtime_calls calls;
     struct translator_options options = {
         .insn_max = bt->options.tu_max,
-        .chain = !bt->options.no_chain,
-        .fast_paths = !bt->options.no_fast_paths,
-        .unroll = !bt->options.no_unroll,
+        .without = bt->options.without,
         .checked_all = bt->options.checked_all,
         .bmi2 = host_has_bmi2(&bt->options),
         .rdtscp = host_has_rdtscp(),
-        .calm = bt->options.no_calm ? 0
-                : bt->options.calm  ? bt->options.calm
-                                    : CALM_DEFAULT,
+        .calm = bt->options.without & OPT_CALM ? 0
+                : bt->options.calm             ? bt->options.calm
+                                               : CALM_DEFAULT,
     };
     size_t size = bt->options.tc_size ? bt->options.tc_size : TC_DEFAULT;
 
@@ -528,6 +529,7 @@ struct engine *engine_bt_create(struct vcpu *vcpu, struct mmu *mmu,
     bt->v = vcpu;
     bt->mmu = mmu;
     bt->options = *options;
+    vcpu->without = options->without;
     bt->fsgsbase = host_has_fsgsbase(options);
     vcpu->engine = bt;
     if (!make_parts(bt)) {

@@ -115,6 +115,11 @@ static void retranslate(struct engine_bt *bt, const struct place *p,
     restart(bt, p);
 }
 
+static bool faults_too_often(struct engine_bt *bt, const struct place *p)
+{
+    return !(bt->options.without & OPT_GUILT) && bt_sites_count(bt, p->gpa);
+}
+
 static void page_fault(struct engine_bt *bt, const struct place *p, gva_t gva)
 {
     bool write = p->regs[REG_ERR] & 2;
@@ -126,14 +131,14 @@ static void page_fault(struct engine_bt *bt, const struct place *p, gva_t gva)
     case MMU_FILLED:
         stat_inc(HIDDEN_FAULTS);
         bt_load_window(bt);
-        if (bt_sites_count(bt, p->gpa))
+        if (faults_too_often(bt, p))
             retranslate(bt, p, GUILT_FAULTS);
         else if (bt->v->code_changed) /* A or D, in code (invariant C2) */
             restart(bt, p);
         break;
     case MMU_GUEST_FAULT:
         stat_inc(TRUE_FAULTS);
-        if (bt_sites_count(bt, p->gpa))
+        if (faults_too_often(bt, p))
             accuse(bt, p, GUILT_FAULTS);
         deliver(bt, p);
         break;
@@ -262,7 +267,8 @@ static bool handle(struct engine_bt *bt, greg_t *regs, uint64_t address)
         return handle_page_fault(bt, &p, address);
     switch (regs[REG_TRAPNO]) {
     case TRAP_DE:
-        if (!translator_is_guilty(bt->translator, p.gpa, GUILT_DIVIDE) &&
+        if (!(bt->options.without & OPT_DIVIDE) &&
+            !translator_is_guilty(bt->translator, p.gpa, GUILT_DIVIDE) &&
             bt_sites_count(bt, p.gpa))
             accuse(bt, &p, GUILT_DIVIDE);
         bt->v->fault = (struct guest_fault){.vector = VEC_DE};

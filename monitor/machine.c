@@ -367,6 +367,7 @@ static bool create_mmu(struct machine *m, bool windows, char *why,
         .max_mappings = o->bt.max_mappings,
         .window_drop = o->bt.window_drop,
         .windows = windows,
+        .without = o->bt.without,
     };
     const struct mmu_events events = world_mmu_events(&m->world);
 

@@ -10,7 +10,7 @@
 #ifndef RINGFALL_MONITOR_MACHINE_H
 #define RINGFALL_MONITOR_MACHINE_H
 
-#include "base/types.h"
+#include "base/optimisations.h"
 #include "monitor/devices/device.h"
 #include "vcpu/model.h"
 
@@ -31,18 +31,15 @@ enum user_mode {
 struct bt_options {
     bool stats;
     enum user_mode user;
-    unsigned tu_max;  /* instructions per TU at most; 0 default */
-    uint64_t tc_size; /* bytes; 0 default */
-    bool no_chain;
-    bool no_fast_paths; /* callouts for whatever has an inline form */
-    bool no_unroll;
+    unsigned tu_max;       /* instructions per TU at most; 0 default */
+    uint64_t tc_size;      /* bytes; 0 default */
     unsigned flush_every;  /* flush the TC every N TUs; 0 off */
     bool checked_all;      /* soft-TLB form everywhere, no windows */
     unsigned window_drop;  /* drop windows every N fills; 0 off */
     unsigned max_mappings; /* 0: from the host */
     unsigned site_faults;  /* faults that make a site guilty; 0 default */
-    unsigned calm; /* checked executions that make it innocent; 0 default */
-    bool no_calm;  /* it never is again */
+    unsigned calm;    /* checked executions that make it innocent; 0 default */
+    uint32_t without; /* enum optimisation bits: left out */
     uint32_t host_hide; /* enum host_feature bits hidden by host=-... */
 };
 enum host_feature {

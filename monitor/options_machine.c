@@ -4,16 +4,30 @@
  */
 #include "monitor/options_internal.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 /* --- accelerators -------------------------------------------------------- */
 
-/* A property of -accel bt; number rows write an unsigned at the offset. */
+/* A property of -accel bt: with set, whatever that takes; with words, a list
+ * of them to do without (the mask is at the offset `mask`); else on or off, and
+ * off does without optimisations. */
 struct bt_property {
     const char *name, *values, *help;
     bool (*set)(struct bt_options *bt, const char *value);
+    const char *const *words;
+    const char *what; /* is each of them */
+    size_t mask;
+    uint32_t without;
 };
+
+static bool bad_value(struct parse *p, const struct bt_property *row,
+                      const char *value)
+{
+    return parse_fail(p, "bad value '%s' of %s; it takes %s", value, row->name,
+                      row->values);
+}
 
 static bool set_unsigned(unsigned *to, const char *value, unsigned least,
                          unsigned most)
@@ -56,30 +70,6 @@ static bool set_tc_size(struct bt_options *bt, const char *value)
            bt->tc_size <= 1ull << 31;
 }
 
-static bool set_fast_paths(struct bt_options *bt, const char *value)
-{
-    bool on, known = switch_parse(value, &on);
-
-    bt->no_fast_paths = !on;
-    return known;
-}
-
-static bool set_chain(struct bt_options *bt, const char *value)
-{
-    bool on, known = switch_parse(value, &on);
-
-    bt->no_chain = !on;
-    return known;
-}
-
-static bool set_unroll(struct bt_options *bt, const char *value)
-{
-    bool on, known = switch_parse(value, &on);
-
-    bt->no_unroll = !on;
-    return known;
-}
-
 static bool set_flush_every(struct bt_options *bt, const char *value)
 {
     return set_unsigned(&bt->flush_every, value, 0, 1u << 30);
@@ -108,58 +98,97 @@ static bool set_site_faults(struct bt_options *bt, const char *value)
 
 static bool set_calm(struct bt_options *bt, const char *value)
 {
-    bt->no_calm = strcmp(value, "off") == 0;
-    return bt->no_calm || set_unsigned(&bt->calm, value, 1, 1u << 30);
+    bool off = strcmp(value, "off") == 0;
+
+    if (off)
+        bt->without |= OPT_CALM;
+    return off || set_unsigned(&bt->calm, value, 1, 1u << 30);
 }
 
-static bool set_host(struct bt_options *bt, const char *value)
+/* Bits by place; the last word stands for all before it. */
+static const char *const host_features[] = {
+    "bmi2", "fsgsbase", "avx", "userfaultfd", "erms", "all", NULL};
+static const char *const optimisations[] = {
+#define X(id, name, counter, help) name,
+    OPTIMISATIONS(X)
+#undef X
+        "all",
+    NULL};
+
+/* -A-B...: adds the bits of the words named. */
+static bool set_words(struct parse *p, const struct bt_property *row,
+                      const char *value, uint32_t *mask)
 {
-    static const struct {
-        const char *name;
-        enum host_feature bit;
-    } features[] = {{"bmi2", HOST_BMI2},
-                    {"fsgsbase", HOST_FSGSBASE},
-                    {"avx", HOST_AVX},
-                    {"userfaultfd", HOST_UFFD},
-                    {"erms", HOST_ERMS}};
+    char word[32];
 
     while (*value) {
-        size_t length = strcspn(value + 1, "-"), i = 0;
+        size_t length = strcspn(value + 1, "-");
+        unsigned i = 0;
 
-        while (i < ARRAY_SIZE(features) &&
-               (strlen(features[i].name) != length ||
-                memcmp(features[i].name, value + 1, length) != 0))
+        if (*value != '-' || !length || length >= sizeof(word))
+            return bad_value(p, row, value);
+        memcpy(word, value + 1, length);
+        word[length] = '\0';
+        while (row->words[i] && strcmp(row->words[i], word) != 0)
             i++;
-        if (*value != '-' || i == ARRAY_SIZE(features))
-            return false;
-        bt->host_hide |= features[i].bit;
+        if (!row->words[i])
+            return parse_unknown(p, row->what, word, row->words);
+        *mask |= row->words[i + 1] ? 1u << i : (1u << i) - 1;
         value += 1 + length;
     }
     return true;
 }
 
+static bool set_switch(struct bt_options *bt, const struct bt_property *row,
+                       const char *value)
+{
+    bool on;
+
+    if (!switch_parse(value, &on))
+        return false;
+    bt->without = on ? bt->without & ~row->without : bt->without | row->without;
+    return true;
+}
+
+static bool set_row(struct parse *p, const struct bt_property *row,
+                    const char *value)
+{
+    struct bt_options *bt = &p->options->machine.bt;
+
+    if (row->words)
+        return set_words(p, row, value,
+                         (uint32_t *)(void *)((char *)bt + row->mask));
+    return (row->set ? row->set(bt, value) : set_switch(bt, row, value)) ||
+           bad_value(p, row, value);
+}
+
 static const struct bt_property bt_properties[] = {
-    {"stats", "on|off", "print counters at exit", set_stats},
-    {"user", "auto|translate|direct", "how user code runs", set_user},
-    {"tu-max", "N", "instructions per translation unit at most", set_tu_max},
-    {"tc-size", "SIZE", "size of the translation cache", set_tc_size},
-    {"chain", "on|off", "chain translation units", set_chain},
-    {"fast-paths", "on|off", "system instructions without callouts",
-     set_fast_paths},
-    {"unroll", "on|off", "several rounds of a loop in one translation unit",
-     set_unroll},
+    {"stats", "on|off", "print counters at exit", .set = set_stats},
+    {"user", "auto|translate|direct", "how user code runs", .set = set_user},
+    {"tu-max", "N", "instructions per translation unit at most",
+     .set = set_tu_max},
+    {"tc-size", "SIZE", "size of the translation cache", .set = set_tc_size},
+    {"chain", "on|off", "off: opt=-chains", .without = OPT_CHAINS},
+    {"fast-paths", "on|off",
+     "off: opt=-popf-segments-strings-modes-gates-returns",
+     .without = OPT_FAST_PATHS},
+    {"unroll", "on|off", "off: opt=-unroll", .without = OPT_UNROLL},
     {"flush-every", "N", "flush the cache every N units; 0: never",
-     set_flush_every},
+     .set = set_flush_every},
     {"checked", "all|auto", "soft-TLB form for all memory accesses",
-     set_checked},
+     .set = set_checked},
     {"window-drop", "N", "drop all windows every N fills; 0: never",
-     set_window_drop},
-    {"max-mappings", "N", "host mappings at most", set_max_mappings},
+     .set = set_window_drop},
+    {"max-mappings", "N", "host mappings at most", .set = set_max_mappings},
     {"site-faults", "N", "faults that move a site to the soft TLB",
-     set_site_faults},
-    {"calm", "N|off", "soft-TLB accesses that move it back", set_calm},
+     .set = set_site_faults},
+    {"calm", "N|off", "soft-TLB accesses that move it back", .set = set_calm},
     {"host", "-FEATURE...", "do without bmi2, fsgsbase, avx, userfaultfd, erms",
-     set_host},
+     .words = host_features, .what = "host feature",
+     .mask = offsetof(struct bt_options, host_hide)},
+    {"opt", "-NAME...",
+     "do without these optimisations, or all:", .words = optimisations,
+     .what = "optimisation", .mask = offsetof(struct bt_options, without)},
 };
 
 /* Properties of -accel kvm: stats, and QEMU's, which the guest cannot notice
@@ -181,6 +210,12 @@ static const struct kvm_property {
 
 static void print_accel_help(void)
 {
+    static const char *const helps[] = {
+#define X(id, name, counter, help) help,
+        OPTIMISATIONS(X)
+#undef X
+    };
+
     printf(
         "Accelerators:\n"
         "bt              binary translation (also called tcg)\n"
@@ -190,6 +225,8 @@ static void print_accel_help(void)
         printf("%s=%-*s %s\n", bt_properties[i].name,
                (int)(20 - strlen(bt_properties[i].name)),
                bt_properties[i].values, bt_properties[i].help);
+    for (size_t i = 0; i < ARRAY_SIZE(helps); i++)
+        printf("    %-17s %s\n", optimisations[i], helps[i]);
 }
 
 static bool set_bt_property(struct parse *p, const struct pair *pair)
@@ -202,10 +239,7 @@ static bool set_bt_property(struct parse *p, const struct pair *pair)
         names[i] = row->name;
         if (strcmp(row->name, pair->key) != 0)
             continue;
-        if (row->set(&p->options->machine.bt, pair->value))
-            return true;
-        return parse_fail(p, "bad value '%s' of %s; it takes %s", pair->value,
-                          row->name, row->values);
+        return set_row(p, row, pair->value);
     }
     return parse_unknown(p, "property", pair->key, names);
 }

@@ -90,8 +90,11 @@ static bool is_down(const struct world *world)
 static bool nobody_listens(const struct world *world, uint16_t port,
                            unsigned size)
 {
-    return bus_port_absent(world->devices->bus, port, size) &&
-           !(log_on(UNIMP) || log_on(IO));
+    if (!bus_port_absent(world->devices->bus, port, size) || log_on(UNIMP) ||
+        log_on(IO) || (world->vcpu->without & OPT_ABSENT))
+        return false;
+    stat_inc(ABSENT_PORTS);
+    return true;
 }
 
 static uint32_t world_io_read(struct vcpu *v, uint16_t port, unsigned size)

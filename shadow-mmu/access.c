@@ -238,13 +238,16 @@ static enum mmu_window window_outcome(struct mmu *mmu, gva_t gva,
         return WINDOW_CANNOT;
     if (!page_set_has(&view->seen, gva >> PAGE_SHIFT)) {
         page_set_add(&view->seen, gva >> PAGE_SHIFT);
-        if (!long_run(mmu, view, gva, flags, &w, RUN_WORTH - 1) &&
-            !long_run(mmu, view, gva, flags, &w, 1 - RUN_WORTH))
+        if (!optimises(mmu, OPT_PROMOTE) ||
+            (!long_run(mmu, view, gva, flags, &w, RUN_WORTH - 1) &&
+             !long_run(mmu, view, gva, flags, &w, 1 - RUN_WORTH)))
             return WINDOW_FAULTS;
         outcome = WINDOW_FAULTS;
-    } else if (!met_again(mmu, view, gva >> PAGE_SHIFT)) {
+    } else if (!optimises(mmu, OPT_PROMOTE) ||
+               !met_again(mmu, view, gva >> PAGE_SHIFT)) {
         return WINDOW_SERVES;
     }
+    stat_inc(PROMOTIONS);
     if (!window_fill(mmu, view, gva, flags, &w))
         window_settle(mmu);
     window_select(mmu);

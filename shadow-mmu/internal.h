@@ -13,7 +13,7 @@
 #define RINGFALL_SHADOW_MMU_INTERNAL_H
 
 #include "base/check.h"
-#include "base/log.h"
+#include "base/optimisations.h"
 #include "shadow-mmu/mmu.h"
 
 #define LINEAR_PAGES (1u << 20)
@@ -191,6 +191,12 @@ struct mmu {
     gva_t page_gva;
     gpa_t page_at;
 };
+
+/* Is it not left out? */
+static inline bool optimises(const struct mmu *mmu, enum optimisation one)
+{
+    return !(mmu->config.without & one);
+}
 
 /* --- ram.c --------------------------------------------------------------- */
 /* Zeroed memory straight from the kernel, touched lazily; NULL on failure. */

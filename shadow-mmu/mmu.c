@@ -143,7 +143,8 @@ enum mmu_fault_result mmu_fault(struct mmu *mmu, gva_t gva,
     space_check_mode(mmu);
     view = space_view(mmu, flags);
     if (!walk_access(mmu, gva, flags, &w)) {
-        mmu->expected.armed = flags & MEM_USER;
+        mmu->expected.armed =
+            (flags & MEM_USER) && optimises(mmu, OPT_EXPECTED);
         mmu->expected.gva = gva;
         mmu->expected.flags = flags;
         mmu->expected.view = view;
@@ -222,8 +223,10 @@ static void fill_expected(struct mmu *mmu)
     if (at == NO_MEMORY ||
         ((flags & MEM_WRITE) && (!w.dirty || trace_on(mmu, at))))
         return;
-    if (!window_has(mmu->current, gva, flags))
-        window_fill(mmu, mmu->current, gva, flags, &w);
+    if (window_has(mmu->current, gva, flags))
+        return;
+    stat_inc(EXPECTED_FILLS);
+    window_fill(mmu, mmu->current, gva, flags, &w);
 }
 
 void mmu_set_cpl(struct mmu *mmu, bool user)

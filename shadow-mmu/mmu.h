@@ -44,6 +44,7 @@ struct mmu_config {
     unsigned max_windows;  /* cached U windows; 0: default (16) */
     unsigned window_drop;  /* stress: drop all windows every N fills; 0 off */
     bool windows;          /* false: soft TLB only (checked=all) */
+    uint32_t without;      /* enum optimisation bits: left out */
 };
 
 /* What the MMU tells others; wired by the monitor. */

@@ -319,6 +319,8 @@ static void verify_table(struct mmu *mmu, struct view *view, unsigned region,
 
     if (at == NO_MEMORY)
         return;
+    if (!view->user)
+        stat_add(KERNEL_LINES, __builtin_popcountll(lines));
     for (; lines; lines &= lines - 1) {
         unsigned line = __builtin_ctzll(lines);
         const uint64_t *a = guest + line * 8ul, *b = copy->word + line * 8ul;
@@ -335,6 +337,10 @@ static void verify_region(struct mmu *mmu, struct view *view, unsigned region,
 {
     uint64_t now = walk_pde(mmu, mmu->mode, region);
 
+    if (!view->user && !optimises(mmu, OPT_KERNEL)) {
+        drop_region(mmu, view, region);
+        return;
+    }
     if (UNLIKELY(now != view->pde[region])) {
         if (entry_changed(view->pde[region], now)) {
             stat_inc(PTE_CHANGES);
@@ -425,6 +431,11 @@ bool space_select(struct mmu *mmu)
     for (unsigned i = 0; i < mmu->config.max_windows && !view; i++)
         if (mmu->views[i].live && mmu->views[i].cr3 == key)
             view = &mmu->views[i];
+    if (view && !optimises(mmu, OPT_SPACES)) {
+        space_drop_all(mmu, view);
+        view->live = false;
+        view = NULL;
+    }
     hit = view != NULL;
     if (view != mmu->current)
         mmu->v->mode_dirty = true;

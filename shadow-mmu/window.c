@@ -232,6 +232,7 @@ static void batch_add(struct mmu *mmu, struct view *view, unsigned first,
                       unsigned end, bool protect)
 {
     if (batch_joins(mmu, view, first, protect)) {
+        stat_inc(BATCHED);
         mmu->batch.end = end;
         return;
     }
@@ -240,6 +241,8 @@ static void batch_add(struct mmu *mmu, struct view *view, unsigned first,
     mmu->batch.first = first;
     mmu->batch.end = end;
     mmu->batch.protect = protect;
+    if (!optimises(mmu, OPT_BATCHES))
+        window_flush_batch(mmu);
 }
 
 /* Taking pages out of the middle of mappings makes more of them. */
@@ -416,6 +419,8 @@ static void run_extend(struct mmu *mmu, struct run *run)
     unsigned reach = run->view->reach;
     uint32_t map = run->map;
 
+    if (!optimises(mmu, OPT_RUNS))
+        return;
     if (reach < MAX_REACH)
         run->view->reach = reach * 4;
     while (run->end < LINEAR_PAGES && run->end - page < reach &&
@@ -488,6 +493,7 @@ static bool run_map(struct mmu *mmu, struct run *run)
     count_mappings(mmu, view, before, run->first, run->end);
     stat_inc(WINDOW_FILLS);
     stat_add(WINDOW_FILL_PAGES, run->end - run->first);
+    stat_add(NEIGHBOUR_PAGES, run->end - run->first - 1);
     log_event(
         MMU, "fill window=%u gva=%08x pages=%u gfn=%05x writable=%u maps=%u",
         view->number, run->first << PAGE_SHIFT, run->end - run->first,

@@ -378,6 +378,6 @@ void exit_to(struct context *c, uint8_t *jump, uint32_t target)
     cold->jump = jump;
     cold->target = target;
     cold->stub = exit_stub(c);
-    cold->chain = c->t->options.chain && !c->segmented && !c->shadowed &&
+    cold->chain = optimises(c, OPT_CHAINS) && !c->segmented && !c->shadowed &&
                   !(c->mode & TU_STEP) && (same_page || c->global);
 }

@@ -150,6 +150,11 @@ static inline bool context_at_cpl0(const struct context *c)
 {
     return !(c->mode & (TU_USER | TU_V86 | TU_REAL | TU_STEP));
 }
+/* Is it not left out? */
+static inline bool optimises(const struct context *c, enum optimisation one)
+{
+    return !(c->t->options.without & one);
+}
 static inline uint32_t insn_next(const struct insn *insn)
 {
     return insn->eip + insn->len;

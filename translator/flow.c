@@ -14,6 +14,8 @@
 #include <Zydis/Zydis.h>
 #include <stddef.h>
 
+#include "base/log.h"
+
 #define STATE(field) host_ref(HOST_STATE, (int32_t)offsetof(struct vcpu, field))
 
 static bool is_far(const struct insn *insn)
@@ -80,10 +82,16 @@ bool is_transfer(const struct insn *insn)
            insn->rule->class == CLASS_RET;
 }
 
+/* May transfers of this TU lead anywhere but to the dispatcher? */
+static bool linked(const struct context *c)
+{
+    return optimises(c, OPT_CHAINS) && !c->segmented && !c->shadowed &&
+           !(c->mode & TU_STEP);
+}
+
 static bool paired(const struct context *c)
 {
-    return c->t->options.chain && !c->segmented && !c->shadowed &&
-           !(c->mode & TU_STEP);
+    return linked(c) && optimises(c, OPT_PAIRS);
 }
 
 /* Every cycle of the guest's control flow has one of these in it (invariant
@@ -100,9 +108,10 @@ bool insn_needs_poll(const struct context *c, const struct insn *insn)
         return !is_relative(insn) || is_far(insn) ||
                target_of(insn) <= insn->eip;
     case CLASS_CALL:
-        return !is_relative(insn) || is_far(insn) || !paired(c);
+        return !is_relative(insn) || is_far(insn) || !paired(c) ||
+               !optimises(c, OPT_POLLS);
     case CLASS_RET:
-        return is_far(insn) || !paired(c);
+        return is_far(insn) || !paired(c) || !optimises(c, OPT_POLLS);
     default:
         return false;
     }
@@ -176,7 +185,7 @@ void emit_indirect(struct context *c)
     const struct mem_ref difference = {false, R8, NO_REG, 0, INT32_MIN};
     uint8_t *hit, *miss;
 
-    if (!paired(c)) {
+    if (!linked(c) || !optimises(c, OPT_CACHES)) {
         emit_dispatch_jmp(c);
         return;
     }
@@ -315,6 +324,7 @@ static void emit_near_call(struct context *c, const struct insn *insn)
             emit_indirect(c);
         return;
     }
+    stat_inc(PAIRED_CALLS);
     if (relative)
         exit_to(c, emit_call_open(e), target_of(insn));
     else

@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#include "base/log.h"
+
 #define STATE(field) host_ref(HOST_STATE, (int32_t)offsetof(struct vcpu, field))
 
 /* Of the host's flags these are constant while the guest runs. */
@@ -64,6 +66,16 @@ static void inline_popf(struct context *c, const struct insn *insn)
     emit_call(e, c->t->stubs.popf);
 }
 
+static bool try_popf(struct context *c, const struct insn *insn)
+{
+    if (!optimises(c, OPT_POPF) || insn->opsize != 4 || c->segmented ||
+        !context_at_cpl0(c))
+        return false;
+    stat_inc(INLINE_POPF);
+    inline_popf(c, insn);
+    return true;
+}
+
 static void inline_rdtsc(struct context *c, bool with_aux)
 {
     struct emit *e = &c->e;
@@ -89,9 +101,10 @@ static bool try_rdtsc(struct context *c, const struct insn *insn)
     bool user = c->mode & (TU_USER | TU_V86);
     uint8_t *allowed, *done;
 
-    if (!c->t->options.bmi2 || (with_aux && !c->t->options.rdtscp) ||
-        (c->mode & TU_STEP))
+    if (!optimises(c, OPT_RDTSC) || !c->t->options.bmi2 ||
+        (with_aux && !c->t->options.rdtscp) || (c->mode & TU_STEP))
         return false;
+    stat_inc(INLINE_RDTSC);
     if (!user) {
         inline_rdtsc(c, with_aux);
         return true;
@@ -109,7 +122,7 @@ static bool try_rdtsc(struct context *c, const struct insn *insn)
     return true;
 }
 
-static bool inline_callout(struct context *c, const struct insn *insn)
+static bool inline_small(struct context *c, const struct insn *insn)
 {
     switch (insn->rule->callout) {
     case CALLOUT_ID_cli:
@@ -127,15 +140,6 @@ static bool inline_callout(struct context *c, const struct insn *insn)
             return false;
         inline_pushf(c);
         return true;
-    case CALLOUT_ID_popf:
-        if (!c->t->options.fast_paths || insn->opsize != 4 || c->segmented ||
-            !context_at_cpl0(c))
-            return false;
-        inline_popf(c, insn);
-        return true;
-    case CALLOUT_ID_rdtsc:
-    case CALLOUT_ID_rdtscp:
-        return try_rdtsc(c, insn);
     default:
         return false;
     }
@@ -156,11 +160,12 @@ static bool inline_mov_from_cr(struct context *c, const struct insn *insn)
     return true;
 }
 
-bool emit_inline(struct context *c, const struct insn *insn)
+/* Those that need no knob of their own. */
+static bool try_small(struct context *c, const struct insn *insn)
 {
     switch (insn->rule->class) {
     case CLASS_CALLOUT:
-        return inline_callout(c, insn);
+        return inline_small(c, insn);
     case CLASS_MOV:
         return inline_mov_from_cr(c, insn);
     case CLASS_STI:
@@ -171,4 +176,21 @@ bool emit_inline(struct context *c, const struct insn *insn)
     default:
         return false;
     }
+}
+
+bool emit_inline(struct context *c, const struct insn *insn)
+{
+    if (insn->rule->class == CLASS_CALLOUT) {
+        switch (insn->rule->callout) {
+        case CALLOUT_ID_popf:
+            return try_popf(c, insn);
+        case CALLOUT_ID_rdtsc:
+        case CALLOUT_ID_rdtscp:
+            return try_rdtsc(c, insn);
+        }
+    }
+    if (!optimises(c, OPT_INLINE) || !try_small(c, insn))
+        return false;
+    stat_inc(INLINE_INSNS);
+    return true;
 }

@@ -8,6 +8,8 @@
 #include <Zydis/Zydis.h>
 #include <stddef.h>
 
+#include "base/log.h"
+
 static struct mem_ref selector_ref(unsigned seg)
 {
     return host_ref(HOST_STATE, (int32_t)(offsetof(struct vcpu, seg) +
@@ -344,6 +346,7 @@ static void emit_divide(struct context *c, const struct insn *insn)
     unsigned rm = insn->rm_kind == KIND_GPR ? host_gpr(insn->rm) : insn->rm;
     uint8_t *zero, *end;
 
+    stat_inc(DIVIDE_SITES);
     if (insn->has_mem) {
         struct mem_ref m = access_begin(c, &insn->mem, insn->mem_len, MEM_READ);
 

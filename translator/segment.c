@@ -68,7 +68,7 @@ static bool has_base(unsigned seg)
 
 bool segment_memo_applies(const struct context *c, unsigned seg)
 {
-    return c->t->options.fast_paths && context_at_cpl0(c) && !c->segmented &&
+    return optimises(c, OPT_SEGMENTS) && context_at_cpl0(c) && !c->segmented &&
            !c->checked && !c->check_segment && seg != SEG_CS && seg != SEG_SS &&
            seg <= SEG_GS;
 }

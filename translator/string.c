@@ -113,7 +113,7 @@ bool emit_string_inline(struct context *c, const struct insn *insn,
     unsigned id = insn->rule->callout;
     bool moves = id == CALLOUT_ID_movs, loads = id == CALLOUT_ID_lods;
 
-    if (!c->t->options.fast_paths || c->segmented || c->checked ||
+    if (!optimises(c, OPT_STRINGS) || c->segmented || c->checked ||
         c->check_segment || (c->mode & TU_STEP) || insn->addrsize != 4 ||
         (!moves && !loads && id != CALLOUT_ID_stos) ||
         ((moves || loads) && !source_is_plain(insn)))

@@ -175,6 +175,7 @@ enum decode_result templates_decode(struct templates *t, struct insn *insn,
 
         if (kept->head == head && kept->head_len == len &&
             kept->code16 == code16 && kept->insn.len <= avail) {
+            stat_inc(TEMPLATE_HITS);
             *insn = kept->insn;
             insn->eip = eip;
             put_numbers(insn, &kept->numbers, bytes);

@@ -70,6 +70,8 @@ bool translator_accuse(struct translator *t, gpa_t gpa, enum guilt guilt)
 
     if (news)
         stat_inc(GUILTY_SITES);
+    if (news && guilt == GUILT_FAULTS)
+        stat_inc(FAULTY_SITES);
     return news;
 }
 
@@ -193,6 +195,17 @@ static bool beyond_limit(const struct context *c, const struct insn *insn)
            insn->eip + insn->len - 1 > c->t->v->seg[SEG_CS].limit;
 }
 
+static enum decode_result decode_at(struct context *c, struct insn *insn,
+                                    const uint8_t *bytes, unsigned avail,
+                                    uint32_t eip)
+{
+    if (optimises(c, OPT_TEMPLATES))
+        return templates_decode(c->t->templates, insn, bytes, avail, eip,
+                                c->code16);
+    stat_inc(DECODES);
+    return insn_decode(insn, bytes, avail, eip, c->code16, c->t->v->model);
+}
+
 static enum translate_result decode_block(struct context *c,
                                           const struct source *s)
 {
@@ -204,9 +217,8 @@ static enum translate_result decode_block(struct context *c,
     while (c->count < limit || after_sti) {
         struct insn *insn = &c->insns[c->count];
         unsigned avail = PAGE_SIZE - offset;
-        enum decode_result result =
-            templates_decode(c->t->templates, insn, s->fetch.page + offset,
-                             avail < 15 ? avail : 15, eip, c->code16);
+        enum decode_result result = decode_at(c, insn, s->fetch.page + offset,
+                                              avail < 15 ? avail : 15, eip);
 
         if (c->count &&
             vcpu_debug_break_at(c->t->v, s->linear + (eip - c->eip)))
@@ -250,8 +262,8 @@ static void unroll(struct context *c)
     unsigned n = 0;
 
     c->rounds = 1;
-    if (!c->t->options.unroll || !c->t->options.chain || c->segmented ||
-        (c->mode & TU_STEP) || c->gpa2)
+    if (!optimises(c, OPT_UNROLL) || !optimises(c, OPT_CHAINS) ||
+        c->segmented || (c->mode & TU_STEP) || c->gpa2)
         return;
     while (n < c->count && !insn_closes_loop(c, &c->insns[n])) {
         if (c->insns[n].rule->class == CLASS_STI)
@@ -344,6 +356,9 @@ static void emit_block(struct context *c)
 {
     if (needs_poll(c))
         emit_poll(c);
+    else if (c->insns[c->count - 1].rule->class == CLASS_CALL ||
+             c->insns[c->count - 1].rule->class == CLASS_RET)
+        stat_inc(UNPOLLED);
     for (unsigned round = 1; round <= c->rounds; round++)
         emit_round(c, round == c->rounds);
     if (c->open_end)

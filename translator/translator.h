@@ -12,6 +12,7 @@
 #ifndef RINGFALL_TRANSLATOR_TRANSLATOR_H
 #define RINGFALL_TRANSLATOR_TRANSLATOR_H
 
+#include "base/optimisations.h"
 #include "codecache/codecache.h"
 #include "shadow-mmu/mmu.h"
 #include "translator/runtime.h"
@@ -21,13 +22,11 @@ struct translator;
 
 struct translator_options {
     unsigned insn_max; /* instructions per TU, 1..64; 0 default */
-    bool chain;        /* direct chains and paired calls */
-    bool unroll;       /* several rounds of a loop in one TU */
     bool checked_all;  /* soft-TLB form everywhere */
     bool bmi2;         /* the host has BMI2 and may use it */
     bool rdtscp;       /* the host has RDTSCP */
     unsigned calm;     /* executions that calm a site down; 0: never */
-    bool fast_paths;   /* inline forms of what callouts do as well */
+    uint32_t without;  /* enum optimisation bits */
 };
 
 /* How a site whose plain form keeps faulting is to be translated. */

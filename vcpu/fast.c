@@ -11,7 +11,7 @@
  * miss, a page border, or any difference is the full way's business, and until
  * the commit nothing was changed.
  */
-#include "base/log.h"
+#include "base/optimisations.h"
 #include "vcpu/internal.h"
 
 static bool bytes_are(struct vcpu *v, gva_t lin, uint64_t bytes)
@@ -33,8 +33,9 @@ void gate_remember(struct vcpu *v, const struct event *e, const struct gate *g,
                    unsigned from, const struct descriptor *code,
                    const struct descriptor *ss)
 {
-    if (!g->is_32 || g->vm86 || v->cpl != 0 || (from != 0 && from != 3) ||
-        (v->seg[SEG_CS].selector & 4) || (ss && v->seg[SEG_SS].selector & 4) ||
+    if ((v->without & OPT_GATES) || !g->is_32 || g->vm86 || v->cpl != 0 ||
+        (from != 0 && from != 3) || (v->seg[SEG_CS].selector & 4) ||
+        (ss && v->seg[SEG_SS].selector & 4) ||
         !segment_is_flat(&v->seg[SEG_CS], SEG_CS) ||
         !segment_is_flat(&v->seg[SEG_SS], SEG_SS))
         return;
@@ -129,8 +130,8 @@ void return_remember(struct vcpu *v, unsigned from,
 {
     uint32_t cs = v->seg[SEG_CS].selector;
 
-    if (from != 0 || v->cpl != (ss ? 3 : 0) || (cs & 4) ||
-        (ss && v->seg[SEG_SS].selector & 4) ||
+    if ((v->without & OPT_RETURNS) || from != 0 || v->cpl != (ss ? 3 : 0) ||
+        (cs & 4) || (ss && v->seg[SEG_SS].selector & 4) ||
         !segment_is_flat(&v->seg[SEG_CS], SEG_CS) ||
         !segment_is_flat(&v->seg[SEG_SS], SEG_SS))
         return;

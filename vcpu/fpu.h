@@ -8,6 +8,7 @@
 #ifndef RINGFALL_VCPU_FPU_H
 #define RINGFALL_VCPU_FPU_H
 
+#include "base/optimisations.h"
 #include "vcpu/state.h"
 
 /* Power-on FPU state (FNINIT + SSE defaults; SDM 3A table 9-1). */
@@ -21,8 +22,9 @@ void vcpu_fpu_reset(struct vcpu *v);
  */
 struct fpu_guard {
     uint8_t vector[8][32];
+    uint8_t full[512] __attribute__((aligned(16))); /* without OPT_FPU */
     uint32_t mxcsr;
-    bool live, wide;
+    bool live, wide, whole;
 };
 
 /* The same where the guest has AVX: C's vzeroupper is not kept away. */
@@ -80,6 +82,11 @@ static inline void fpu_guard_enter(const struct vcpu *v, struct fpu_guard *g)
     if (!g->live)
         return;
     g->wide = v->ymm_used;
+    g->whole = v->without & OPT_FPU;
+    if (UNLIKELY(g->whole))
+        __asm__ volatile("fxsave64 %0" : "=m"(g->full));
+    else
+        stat_inc(FPU_GUARDS);
     if (g->wide)
         fpu_guard_enter_wide(g);
     else
@@ -91,6 +98,8 @@ static inline void fpu_guard_leave(const struct fpu_guard *g)
 {
     if (!g->live)
         return;
+    if (UNLIKELY(g->whole))
+        __asm__ volatile("fxrstor64 %0" : : "m"(g->full));
     if (g->wide)
         fpu_guard_leave_wide(g);
     else

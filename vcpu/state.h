@@ -344,6 +344,7 @@ struct vcpu {
 
     uint32_t watch_hits; /* DR6 bits of data breakpoints met by this insn */
 
+    uint32_t without;       /* enum optimisation bits: left out */
     uint32_t eflags_absent; /* what the model has not: ID without CPUID */
     uint32_t events;        /* enum vcpu_event bits */
     uint32_t intr_line; /* atomic: level of the interrupt controller's INTR */

@@ -11,6 +11,7 @@
  * the architecture wants (SDM 2B REP). eip stays at the instruction until the
  * last element is done.
  */
+#include "base/optimisations.h"
 #include "vcpu/internal.h"
 
 struct string_op {
@@ -462,7 +463,7 @@ static enum callout_result string_run(struct vcpu *v, struct string_op *op)
     bool stepping = (v->eflags_sys & EFL_TF) != 0;
     uint32_t flags = v->eflags_arith;
     bool singly = vcpu_alignment_checked(v) || (v->dr[7] & DR7_ENABLES) ||
-                  vcpu_debug_watches(v);
+                  vcpu_debug_watches(v) || (v->without & OPT_REPS);
 
     if (op->rep == STR_NOREP) {
         if (!op->one(v, op))
@@ -477,6 +478,7 @@ static enum callout_result string_run(struct vcpu *v, struct string_op *op)
             return CALLOUT_NEXT;
         if (op->run && !singly)
             done = op->run(v, op, stepping ? 1 : count);
+        stat_add(REP_RUNS, done != 0);
         if (!done) {
             if (!op->one(v, op)) {
                 v->eflags_arith = flags; /* SDM 2B REP: as before it began */

@@ -71,6 +71,7 @@ static inline void bt_machine_open(struct bt_machine *m, size_t ram_size,
         .max_mappings = options->max_mappings,
         .window_drop = options->window_drop,
         .windows = !options->checked_all,
+        .without = options->without,
     };
     size_t size = (sizeof(struct vcpu) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1ul);
     struct mmu_events events;

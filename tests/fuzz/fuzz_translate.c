@@ -45,7 +45,7 @@ void fuzz_choose(const char *variant)
     if (!strcmp(variant, "checked"))
         options = (struct bt_options){.checked_all = true};
     if (!strcmp(variant, "plain"))
-        options = (struct bt_options){.no_chain = true,
+        options = (struct bt_options){.without = OPT_CHAINS,
                                       .tu_max = 1,
                                       .host_hide = HOST_BMI2 | HOST_FSGSBASE};
     if (!strcmp(variant, "flips"))
@@ -53,7 +53,7 @@ void fuzz_choose(const char *variant)
     debugged = !strcmp(variant, "debugged");
     if (!strcmp(variant, "small"))
         options = (struct bt_options){.tc_size = 64 << 10,
-                                      .no_unroll = true,
+                                      .without = OPT_UNROLL,
                                       .flush_every = 5,
                                       .window_drop = 3};
 }

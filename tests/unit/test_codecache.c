@@ -457,11 +457,11 @@ START_TEST(the_jump_cache_goes_by_context_and_eip)
     uint32_t eip = a->eip;
 
     ck_assert_uint_eq(jump_to(context, eip), 0);
-    codecache_jump_set(cc, context, eip, a);
+    codecache_jump_set(cc, codecache_jump_salt(context), context, eip, a);
     ck_assert_uint_eq(jump_to(context, eip), codecache_entry(cc, a));
     ck_assert_uint_eq(jump_to(other, eip), 0);
     ck_assert_uint_eq(jump_to(context, eip ^ JUMP_CACHE_ENTRIES), 0);
-    codecache_jump_set(cc, other, eip, a);
+    codecache_jump_set(cc, codecache_jump_salt(other), other, eip, a);
     ck_assert_uint_eq(jump_to(other, eip), codecache_entry(cc, a));
 }
 END_TEST
@@ -472,8 +472,10 @@ START_TEST(identities_have_the_same_addresses_side_by_side)
     struct tu *a = make(0x1000, 4, 1), *b = make(0x1100, 4, 2);
 
     for (uint64_t identity = 1; identity <= JUMP_CACHE_SALTS; identity++) {
-        codecache_jump_set(cc, identity << 40, a->eip, a);
-        codecache_jump_set(cc, identity << 40, b->eip, b);
+        codecache_jump_set(cc, codecache_jump_salt(identity << 40),
+                           identity << 40, a->eip, a);
+        codecache_jump_set(cc, codecache_jump_salt(identity << 40),
+                           identity << 40, b->eip, b);
     }
     for (uint64_t identity = 1; identity <= JUMP_CACHE_SALTS; identity++) {
         ck_assert_uint_ne(jump_to(identity << 40, a->eip), 0);
@@ -495,14 +497,14 @@ START_TEST(nothing_of_the_jump_cache_outlives_its_unit)
     const uint64_t context = 7ull << 32;
     struct tu *a = make(0x1000, 4, 1), *b = make(0x1100, 4, 2);
 
-    codecache_jump_set(cc, context, a->eip, a);
-    codecache_jump_set(cc, context, b->eip, b);
+    codecache_jump_set(cc, codecache_jump_salt(context), context, a->eip, a);
+    codecache_jump_set(cc, codecache_jump_salt(context), context, b->eip, b);
     codecache_kill(cc, a);
     ck_assert_uint_eq(jump_to(context, a->eip), 0);
     ck_assert_uint_ne(jump_to(context, b->eip), 0);
     codecache_jump_clear(cc);
     ck_assert_uint_eq(jump_to(context, b->eip), 0);
-    codecache_jump_set(cc, context, b->eip, b);
+    codecache_jump_set(cc, codecache_jump_salt(context), context, b->eip, b);
     codecache_flush(cc);
     ck_assert_uint_eq(jump_to(context, b->eip), 0);
 }

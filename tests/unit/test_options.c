@@ -196,8 +196,8 @@ START_TEST(accelerator_properties_reach_the_engine)
            "host=-bmi2-fsgsbase-avx-userfaultfd-erms");
     ck_assert_uint_eq(bt->tu_max, 1);
     ck_assert_uint_eq(bt->tc_size, 65536);
-    ck_assert(bt->no_chain && bt->checked_all && bt->stats);
-    ck_assert(bt->no_fast_paths && bt->no_unroll);
+    ck_assert(bt->checked_all && bt->stats);
+    ck_assert_uint_eq(bt->without, OPT_CHAINS | OPT_FAST_PATHS | OPT_UNROLL);
     ck_assert_uint_eq(bt->flush_every, 7);
     ck_assert_uint_eq(bt->window_drop, 3);
     ck_assert_uint_eq(bt->max_mappings, 1000);
@@ -207,12 +207,48 @@ START_TEST(accelerator_properties_reach_the_engine)
     ck_assert_uint_eq(bt->site_faults, 2);
     ck_assert_uint_eq(bt->calm, 99);
     accept("-kernel k -accel bt,host=-bmi2,calm=off");
-    ck_assert(bt->no_calm);
+    ck_assert_uint_eq(bt->without, OPT_CALM);
     ck_assert_uint_eq(bt->host_hide, HOST_BMI2);
-    ck_assert(!bt->no_chain && !bt->checked_all && !bt->stats);
-    ck_assert(!bt->no_fast_paths);
+    ck_assert(!bt->checked_all && !bt->stats);
     accept("-kernel k -accel tcg,thread=single,tb-size=16");
     ck_assert_uint_eq(bt->tc_size, 16u << 20);
+}
+END_TEST
+
+START_TEST(each_optimisation_can_be_left_out)
+{
+    static const char *const names[] = {
+#define X(id, name, counter, help) name,
+        OPTIMISATIONS(X)
+#undef X
+    };
+    const struct bt_options *bt = &options.machine.bt;
+    char line[64];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        snprintf(line, sizeof(line), "-kernel k -accel bt,opt=-%s", names[i]);
+        accept(line);
+        ck_assert_uint_eq(bt->without, 1u << i);
+    }
+    accept("-kernel k -accel bt,opt=-divide-salt,opt=-polls");
+    ck_assert_uint_eq(bt->without, OPT_DIVIDE | OPT_SALT | OPT_POLLS);
+    accept("-kernel k -accel bt,opt=-all");
+    ck_assert_uint_eq(bt->without, OPT_ALL);
+    accept("-kernel k -accel bt,opt=-all,chain=on,fast-paths=on");
+    ck_assert_uint_eq(bt->without, OPT_ALL & ~(OPT_CHAINS | OPT_FAST_PATHS));
+    accept("-kernel k -accel bt,opt=-salt,fast-paths=on,host=-all");
+    ck_assert_uint_eq(bt->without, OPT_SALT);
+    ck_assert_uint_eq(bt->host_hide, HOST_BMI2 | HOST_FSGSBASE | HOST_AVX |
+                                         HOST_UFFD | HOST_ERMS);
+    accept("-kernel k");
+    ck_assert_uint_eq(bt->without, 0);
+    refuse("-kernel k -accel bt,opt=-divid", "optimisation 'divid'",
+           "'divide'");
+    refuse("-kernel k -accel bt,opt=-salt-xyzzyq", "xyzzyq", "unknown");
+    refuse("-kernel k -accel bt,opt=divide", "opt", "-NAME...");
+    refuse("-kernel k -accel bt,opt=off", "opt", "-NAME...");
+    refuse("-kernel k -accel bt,opt=-salt--popf", "opt", "-NAME...");
+    refuse("-kernel k -accel bt,opt=-", "opt", "-NAME...");
 }
 END_TEST
 
@@ -224,7 +260,7 @@ START_TEST(bad_accelerator_properties_are_refused)
     refuse("-kernel k -accel bt,tc-size=1", "tc-size", "'1'");
     refuse("-kernel k -accel bt,chain=maybe", "chain", "maybe");
     refuse("-kernel k -accel bt,checked=some", "checked", "all|auto");
-    refuse("-kernel k -accel bt,host=-avx512", "host", "-avx512");
+    refuse("-kernel k -accel bt,host=-avx512", "host feature", "'avx512'");
     refuse("-kernel k -accel bt,host=avx", "host", "avx");
     refuse("-kernel k -accel tgc", "tgc", "'tcg'");
 }
@@ -437,6 +473,7 @@ int main(void)
     tcase_add_test(tests, consoles_are_where_qemu_has_them);
     tcase_add_test(tests, devices_take_qemus_properties);
     tcase_add_test(tests, accelerator_properties_reach_the_engine);
+    tcase_add_test(tests, each_optimisation_can_be_left_out);
     tcase_add_test(tests, bad_accelerator_properties_are_refused);
     tcase_add_test(tests, accelerators_are_tried_in_their_order);
     tcase_add_test(tests, properties_of_kvm_are_its_own);

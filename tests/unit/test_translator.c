@@ -198,9 +198,9 @@ START_TEST(a_loop_faults_in_the_round_where_it_is)
         stop();
     }
     unrolled = stat_counters[STAT_UNROLLED] - unrolled;
-    ck_assert_uint_eq(unrolled != 0, !forms[_i].no_unroll &&
-                                         !forms[_i].no_chain &&
-                                         !forms[_i].tc_size);
+    ck_assert_uint_eq(unrolled != 0,
+                      !(forms[_i].without & (OPT_UNROLL | OPT_CHAINS)) &&
+                          !forms[_i].tc_size);
 }
 END_TEST
 
@@ -314,7 +314,7 @@ START_TEST(loops_and_calls_are_chained_once)
         ck_assert_uint_ge(stat_counters[STAT_CHAINS], 2);
         ck_assert_uint_le(stat_counters[STAT_EXIT_LOOKUP], 8);
     }
-    if (forms[_i].no_chain)
+    if (forms[_i].without & OPT_CHAINS)
         ck_assert_uint_eq(stat_counters[STAT_CHAINS], 0);
     stop();
 }
@@ -656,7 +656,7 @@ START_TEST(a_way_known_is_not_gone_when_a_table_changed)
                           row->name, get32(v->gpr[GPR_ESP]));
         if (form == 0)
             ck_assert_uint_ge(stat_counters[STAT_FAST_GATES], 1);
-        if (forms[form].no_fast_paths)
+        if (forms[form].without & OPT_MODES)
             ck_assert_uint_eq(stat_counters[STAT_FAST_GATES] +
                                   stat_counters[STAT_FAST_RETURNS],
                               0);

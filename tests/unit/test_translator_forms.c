@@ -55,11 +55,9 @@ static void start(bool all_checked, bool bmi2)
     const struct mmu_events events = {0};
     const struct codecache_events cache_events = {.trace = on_trace};
     const struct translator_options options = {.insn_max = 1,
-                                               .chain = true,
                                                .checked_all = all_checked,
                                                .bmi2 = bmi2,
-                                               .rdtscp = true,
-                                               .fast_paths = true};
+                                               .rdtscp = true};
     struct runtime_calls calls = {.after = never_after};
     size_t size = (sizeof(*v) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1ul);
     char why[256];

@@ -123,7 +123,7 @@ START_TEST(a_site_that_needs_no_slow_side_calms_down)
 {
     static const struct bt_options rows[] = {
         {.calm = 100},
-        {.no_calm = true},
+        {.without = OPT_CALM},
         {.calm = 5000},
         {.calm = 100, .host_hide = HOST_BMI2},
         {.calm = 100, .checked_all = true}};

@@ -35,10 +35,13 @@ static const struct bt_options forms[] = {
     {0},
     {.checked_all = true},
     {.checked_all = true, .host_hide = HOST_BMI2 | HOST_FSGSBASE},
-    {.no_chain = true, .tu_max = 1},
-    {.no_unroll = true},
+    {.without = OPT_CHAINS, .tu_max = 1},
+    {.without = OPT_UNROLL},
     {.tc_size = 64 << 10, .flush_every = 3, .window_drop = 2},
-    {.no_fast_paths = true},
+    {.without = OPT_FAST_PATHS},
+    {.without = OPT_ALL},
+    {.without = OPT_PAIRS | OPT_STACKS | OPT_TEMPLATES | OPT_BATCHES},
+    {.without = OPT_CACHES | OPT_POLLS | OPT_SALT | OPT_INLINE | OPT_RUNS},
 };
 
 static struct bt_machine m;
