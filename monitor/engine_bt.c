@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "monitor/direct/direct.h"
+#include "translator/insn.h"
 #include "vcpu/debug.h"
 #include "vcpu/fpu.h"
 
@@ -86,13 +87,14 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
 /* A store may kill the TU it runs in, as may A or D that a load sets; invlpg
  * and the chipset may change where code is: go on in fresh code (invariant
  * C2). */
-#define GUARDED_CALLOUTS(X)                                                   \
-    X(movs)                                                                   \
-    X(stos) X(ins) X(lods) X(cmps) X(scas) X(pusha) X(popa) X(pushf) X(enter) \
-        X(bound) X(fxsave) X(fxrstor) X(xsave) X(xrstor) X(fnsave) X(fnstenv) \
-            X(gather) X(vmaskmov) X(sgdt) X(sidt) X(lgdt) X(lidt) X(sldt)     \
-                X(lldt) X(str) X(smsw) X(lmsw) X(arpl) X(lar) X(lsl) X(verr)  \
-                    X(verw) X(load_seg) X(pop_seg) X(load_far) X(out) X(outs) \
+#define GUARDED_CALLOUTS(X)                                                    \
+    X(movs)                                                                    \
+    X(stos)                                                                    \
+    X(ins) X(lods) X(cmps) X(scas) X(pusha) X(popa) X(pushf) X(enter) X(bound) \
+        X(fxsave) X(fxrstor) X(xsave) X(xrstor) X(fnsave) X(fnstenv) X(gather) \
+            X(vmaskmov) X(sgdt) X(sidt) X(lgdt) X(lidt) X(sldt) X(lldt) X(str) \
+                X(smsw) X(lmsw) X(arpl) X(lar) X(lsl) X(verr) X(verw)          \
+                    X(load_seg) X(pop_seg) X(load_far) X(out) X(outs)          \
                         X(invlpg)
 #define X(name)                                                             \
     static enum callout_result guarded_##name(struct vcpu *v, uint32_t arg, \
@@ -110,6 +112,25 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
 GUARDED_CALLOUTS(X)
 #undef X
 
+/* Linux entered behind its setup code cannot say what it misses: its first
+ * fault of that kind is told here, once. */
+static enum callout_result bt_raise(struct vcpu *v, uint32_t arg, uint32_t lin)
+{
+    struct engine_bt *bt = bt_of(v);
+    struct fpu_guard guard;
+
+    if (RAISE_MISSING(arg) && bt->options.tell_missing && v->cpl == 0) {
+        bt->options.tell_missing = false;
+        fpu_guard_enter(v, &guard);
+        fprintf(stderr,
+                "ringfall: the kernel is for a newer CPU: its instruction at "
+                "%08x needs %s, which -cpu %s has not\n",
+                v->eip, insn_feature_name(RAISE_MISSING(arg)), v->model->name);
+        fpu_guard_leave(&guard);
+    }
+    return callout_raise(v, arg, lin);
+}
+
 static void fill_calls(struct runtime_calls *calls)
 {
     calls->after = bt_after;
@@ -121,6 +142,7 @@ static void fill_calls(struct runtime_calls *calls)
     GUARDED_CALLOUTS(X)
 #undef X
     calls->callouts[CALLOUT_ID_slow_access] = bt_slow_access;
+    calls->callouts[CALLOUT_ID_raise] = bt_raise;
 }
 
 /* --- the run loop -------------------------------------------------------- */

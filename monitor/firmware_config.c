@@ -177,14 +177,86 @@ static bool add_user_file(struct fw_cfg *fw, const struct machine_fw_cfg *file,
     return error == 0;
 }
 
+/* --- option ROMs and the kernel ------------------------------------------- */
+
+#define ROM_DIRECTORY "genroms/" /* SeaBIOS runs what is in it */
+#define LINUX_ROM     ROM_DIRECTORY "linuxboot.bin"
+
+static bool add_file(struct fw_cfg *fw, const char *name, const void *bytes,
+                     uint64_t size, char *why, size_t why_size)
+{
+    int error = size > UINT32_MAX
+                    ? -EFBIG
+                    : fw_cfg_add_file(fw, name, bytes, (uint32_t)size);
+
+    if (error)
+        snprintf(why, why_size, "cannot add '%s' to fw_cfg: %s", name,
+                 strerror(-error));
+    return error == 0;
+}
+
+static bool add_rom(struct fw_cfg *fw, const char *path, char *why,
+                    size_t why_size)
+{
+    const char *slash = strrchr(path, '/');
+    char name[FW_CFG_NAME_SIZE];
+    struct boot_blob rom;
+    bool added;
+
+    if (!boot_blob_read(&rom, path, why, why_size))
+        return false;
+    snprintf(name, sizeof(name), ROM_DIRECTORY "%s", slash ? slash + 1 : path);
+    added = add_file(fw, name, rom.bytes, rom.size, why, why_size);
+    boot_blob_free(&rom);
+    return added;
+}
+
+static void set_part(struct fw_cfg *fw, enum fw_cfg_item address,
+                     enum fw_cfg_item data, uint32_t at, const void *bytes,
+                     uint64_t size)
+{
+    fw_cfg_set_number(fw, address, at, 4);
+    fw_cfg_set_number(fw, address + 1, size, 4);
+    fw_cfg_set(fw, data, bytes ? bytes : "", (uint32_t)size);
+}
+
+static bool add_kernel(struct fw_cfg *fw, const struct boot_image *image,
+                       uint64_t ram_size, char *why, size_t why_size)
+{
+    static const char order[] = "/rom@" LINUX_ROM "\n";
+    struct boot_items i;
+    bool added;
+
+    if (!boot_items_make(image, ram_size, &i, why, why_size))
+        return false;
+    set_part(fw, FW_CFG_SETUP_ADDR, FW_CFG_SETUP_DATA, i.setup_at,
+             i.setup.bytes, i.setup.size);
+    set_part(fw, FW_CFG_KERNEL_ADDR, FW_CFG_KERNEL_DATA, i.kernel_at,
+             i.kernel.bytes, i.kernel.size);
+    set_part(fw, FW_CFG_CMDLINE_ADDR, FW_CFG_CMDLINE_DATA, i.command_line_at,
+             i.command_line, strlen(i.command_line) + 1);
+    set_part(fw, FW_CFG_INITRD_ADDR, FW_CFG_INITRD_DATA, i.initrd_at,
+             i.initrd.bytes, i.initrd.size);
+    added = add_file(fw, LINUX_ROM, i.rom.bytes, i.rom.size, why, why_size) &&
+            add_file(fw, "bootorder", order, sizeof(order), why, why_size);
+    boot_items_free(&i);
+    return added;
+}
+
 bool firmware_config_fill(struct fw_cfg *fw, const struct machine_options *o,
-                          char *why, size_t why_size)
+                          const struct boot_image *image, char *why,
+                          size_t why_size)
 {
     add_machine(fw, o);
     if (!o->no_acpi && !add_acpi(fw, o)) {
         snprintf(why, why_size, "out of memory");
         return false;
     }
+    if (image && !add_kernel(fw, image, o->ram_size, why, why_size))
+        return false;
+    for (unsigned i = 0; i < o->option_rom_count; i++)
+        if (!add_rom(fw, o->option_roms[i], why, why_size))
+            return false;
     for (unsigned i = 0; i < o->fw_cfg_count; i++)
         if (!add_user_file(fw, &o->fw_cfg[i], why, why_size))
             return false;

@@ -33,7 +33,7 @@ _Static_assert(MACHINE_SERIAL_PORTS == DEVICES_SERIAL_PORTS, "serial ports");
 
 struct machine {
     const struct machine_options *options;
-    struct boot_image *image; /* NULL: the ROM boots */
+    struct boot_image *image; /* for the ROM to boot, if there is one */
     struct boot_blob rom;
     struct world world;
     struct device_set devices;
@@ -320,7 +320,7 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
         .debug_exit = o->debug_exit,
         .debug_exit_port = o->debug_exit_port,
         .debug_exit_size = o->debug_exit_size,
-        .firmware = m->image == NULL,
+        .firmware = m->rom.bytes != NULL,
         .no_acpi = o->no_acpi,
         .no_hpet = o->no_hpet,
         .rtc_localtime = o->rtc_localtime,
@@ -337,7 +337,8 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
 
     memcpy(config.serial, o->serial, sizeof(config.serial));
     return devices_create(&m->devices, &config, why, why_size) == 0 &&
-           firmware_config_fill(m->devices.fw_cfg, o, why, why_size);
+           firmware_config_fill(m->devices.fw_cfg, o,
+                                m->rom.bytes ? m->image : NULL, why, why_size);
 }
 
 static bool create_vcpu(struct machine *m, char *why, size_t why_size)
@@ -386,11 +387,12 @@ static void destroy_mmu(struct machine *m)
 /* The software path: the engine hears of what the MMU sees. */
 static bool create_bt(struct machine *m, char *why, size_t why_size)
 {
-    const struct bt_options *o = &m->options->bt;
+    struct bt_options o = m->options->bt;
 
-    if (!create_mmu(m, !o->checked_all, why, why_size))
+    if (!create_mmu(m, !o.checked_all, why, why_size))
         return false;
-    m->engine = engine_bt_create(m->vcpu, m->mmu, o, why, why_size);
+    o.tell_missing = !m->rom.bytes && boot_is_linux(m->image);
+    m->engine = engine_bt_create(m->vcpu, m->mmu, &o, why, why_size);
     m->world.engine = m->engine;
     return m->engine != NULL;
 }
@@ -409,7 +411,7 @@ static bool create_kvm(struct machine *m, char *why, size_t why_size)
         snprintf(why, why_size, "kvm: -gdb needs -accel bt");
         return false;
     }
-    if (!m->image) {
+    if (m->rom.bytes) {
         snprintf(why, why_size, "kvm: runs no firmware ROM");
         return false;
     }
@@ -454,11 +456,12 @@ static enum boot_tables told_tables(const struct machine_options *o)
 static bool power_on(struct machine *m, char *why, size_t why_size)
 {
     struct vcpu *v = m->vcpu;
+    bool direct = !m->rom.bytes; /* no firmware boots the kernel */
     struct boot_entry entry;
 
     m->engine->reset(m->engine);
     vcpu_reset(v);
-    if (m->image) {
+    if (direct) {
         if (!boot_load(m->image, v->ram, m->options->ram_size,
                        told_tables(m->options), &entry, why, why_size))
             return false;
@@ -468,7 +471,7 @@ static bool power_on(struct machine *m, char *why, size_t why_size)
     mmu_flush(m->mmu);
     machine_lock();
     devices_reset(&m->devices);
-    if (m->image && !m->options->no_acpi)
+    if (direct && !m->options->no_acpi)
         set_sci_level(m);
     machine_unlock();
     m->halted = false;
@@ -476,13 +479,15 @@ static bool power_on(struct machine *m, char *why, size_t why_size)
     return true;
 }
 
-/* A kernel is booted directly, without firmware. */
+/* A kernel is booted by the firmware that is given, or directly. */
 static bool open_files(struct machine *m, char *why, size_t why_size)
 {
     const struct machine_options *o = m->options;
 
+    if (o->bios && !boot_rom_read(&m->rom, o->bios, why, why_size))
+        return false;
     if (!o->kernel)
-        return boot_rom_read(&m->rom, o->bios, why, why_size);
+        return true;
     m->image = boot_open(o->kernel, o->initrd, o->append, why, why_size);
     return m->image != NULL;
 }

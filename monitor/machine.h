@@ -41,6 +41,7 @@ struct bt_options {
     unsigned calm;    /* checked executions that make it innocent; 0 default */
     uint32_t without; /* enum optimisation bits: left out */
     uint32_t host_hide; /* enum host_feature bits hidden by host=-... */
+    bool tell_missing;  /* say once what the kernel's CPU has not */
 };
 enum host_feature {
     HOST_BMI2 = 1,
@@ -62,6 +63,7 @@ enum accelerator { ACCEL_BT, ACCEL_KVM };
 #define MACHINE_SERIAL_PORTS 4
 #define MACHINE_CHARDEVS     16
 #define MACHINE_FW_CFGS      16
+#define MACHINE_OPTION_ROMS  8
 
 /* -fw_cfg: a file's name, and where its bytes are. */
 struct machine_fw_cfg {
@@ -97,6 +99,8 @@ struct machine_options {
     unsigned chardev_count;
     struct machine_fw_cfg fw_cfg[MACHINE_FW_CFGS];
     unsigned fw_cfg_count;
+    const char *option_roms[MACHINE_OPTION_ROMS];
+    unsigned option_rom_count;
 };
 
 /* Why the VM stopped. */

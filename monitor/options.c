@@ -36,6 +36,16 @@ static bool option_append(struct parse *p)
     return true;
 }
 
+static bool option_option_rom(struct parse *p)
+{
+    struct machine_options *m = &p->options->machine;
+
+    if (m->option_rom_count == MACHINE_OPTION_ROMS)
+        return parse_fail(p, "at most %u ROMs", MACHINE_OPTION_ROMS);
+    m->option_roms[m->option_rom_count++] = p->value;
+    return true;
+}
+
 static bool option_bios(struct parse *p)
 {
     p->options->machine.bios = p->value;
@@ -379,8 +389,9 @@ static const struct option_row rows[] = {
     {"d", "CHANNEL,...", "log events; help lists the channels", option_log},
     {"D", "FILE", "log to a file instead of standard error", option_log_file},
     {"singlestep", NULL, "the same as -accel bt,tu-max=1", option_singlestep},
-    {"bios", "FILE", "run a firmware ROM; not used when a kernel is given",
+    {"bios", "FILE", "run a firmware ROM, which boots a kernel that is given",
      option_bios},
+    {"option-rom", "FILE", "a ROM for the firmware to run", option_option_rom},
     {"fw_cfg", "name=N,file=F|string=S", "a file for firmware and guest",
      option_fw_cfg},
     {"sandbox", "on|off", "give up the system calls no guest needs (on)",
@@ -476,6 +487,10 @@ static bool finish(struct options *o, char *why, size_t why_size)
         snprintf(why, why_size,
                  "no kernel given; -kernel FILE or -bios FILE is needed "
                  "(-h lists the options)");
+        return false;
+    }
+    if (o->machine.option_rom_count && !o->machine.bios) {
+        snprintf(why, why_size, "-option-rom is for firmware: it needs -bios");
         return false;
     }
     return true;

@@ -457,7 +457,8 @@ enum decode_result insn_decode_numbers(struct insn *insn,
     take_encoding(insn, &z, bytes);
     insn->fpu_waits |= x87_waits(insn);
     take_flags(insn, &z);
-    if (!model_has(model, insn->feature))
+    insn->missing = !model_has(model, insn->feature);
+    if (insn->missing)
         insn->rule = &undef_rule;
     return DECODE_OK;
 }
@@ -470,6 +471,17 @@ enum decode_result insn_decode(struct insn *insn, const uint8_t *bytes,
 
     return insn_decode_numbers(insn, &numbers, bytes, avail, eip, code16,
                                model);
+}
+
+const char *insn_feature_name(unsigned feature)
+{
+    static const char *const names[] = {
+#define X(name, word, bit) #name,
+        INSN_FEATURES(X)
+#undef X
+    };
+
+    return feature < ARRAY_SIZE(names) ? names[feature] : "?";
 }
 
 bool insn_may_fault(const struct insn *insn)

@@ -152,6 +152,7 @@ struct insn {
     uint8_t opcode_reg; /* guest register in the opcode byte's low bits */
     uint8_t reg_kind, rm_kind, opcode_reg_kind, vex_v_kind;
     bool has_mem, mem_read, mem_write, mem_agen;
+    bool missing;   /* undefined because the model lacks `feature` */
     bool fpu_waits; /* raises a pending x87 exception before all else */
     struct guest_mem mem;
     uint16_t mem_len;
@@ -203,6 +204,9 @@ enum decode_result templates_decode(struct templates *t, struct insn *insn,
 
 /* True for anything that may raise a fault: it makes flags visible. */
 bool insn_may_fault(const struct insn *insn);
+
+/* What the model lacks where an instruction is missing: a feature's name. */
+const char *insn_feature_name(unsigned feature);
 
 /* Text for reports and traces (Capstone's reading, not Zydis's). */
 void insn_disassemble(const uint8_t *bytes, unsigned len, uint64_t pc,

@@ -380,7 +380,9 @@ static void emit_class(struct context *c, const struct insn *insn)
     case CLASS_NOP:
         return;
     case CLASS_UNDEF:
-        emit_raise(c, insn, VEC_UD);
+        emit_call_id(c, insn, CALLOUT_ID_raise,
+                     ARG_MAKE(0, 0, VEC_UD) |
+                         RAISE_ARG_MISSING(insn->missing ? insn->feature : 0));
         return;
     case CLASS_BITTEST:
         emit_bittest(c, insn);

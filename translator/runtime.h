@@ -64,6 +64,11 @@ enum fpu_use {
 #define GATHER_ARG_SCALE(arg) ((arg) >> 27 & 3)
 #define GATHER_ARG_WIDE       0x20000000u
 
+/* In raise's arg, of #UD: the feature that the model lacks (enum insn_feature;
+ * 0: it is undefined on all). The instruction's own affair is the same. */
+#define RAISE_ARG_MISSING(feature) ((uint32_t)(feature) << 8)
+#define RAISE_MISSING(arg)         ((arg) >> 8 & 0xff)
+
 enum callout_id {
 #define X(name) CALLOUT_ID_##name,
     CALLOUT_LIST(X) RUNTIME_CALLOUT_LIST(X)

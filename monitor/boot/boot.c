@@ -150,6 +150,11 @@ struct boot_image *boot_open(const char *kernel, const char *initrd,
     return NULL;
 }
 
+bool boot_is_linux(const struct boot_image *image)
+{
+    return image->kind == BOOT_LINUX;
+}
+
 void boot_close(struct boot_image *image)
 {
     if (!image)

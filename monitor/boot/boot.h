@@ -37,6 +37,7 @@ struct boot_entry {
 struct boot_image *boot_open(const char *kernel, const char *initrd,
                              const char *append, char *why, size_t why_size);
 void boot_close(struct boot_image *image);
+bool boot_is_linux(const struct boot_image *image);
 
 /* What the guest is told of by ACPI. */
 enum boot_tables { TABLES_NONE, TABLES_NO_HPET, TABLES_ALL };
@@ -82,6 +83,18 @@ void boot_blob_free(struct boot_blob *blob);
  * False with a line in why on failure. */
 bool boot_rom_read(struct boot_blob *rom, const char *path, char *why,
                    size_t why_size);
+
+/* A Linux kernel as firmware gets it, with the option ROM that boots it: bytes
+ * and the addresses they belong to. Kernel and initrd are the image's. False
+ * with a line in why. */
+struct boot_items {
+    struct boot_blob setup, kernel, initrd, rom;
+    uint32_t setup_at, kernel_at, initrd_at, command_line_at;
+    const char *command_line;
+};
+bool boot_items_make(const struct boot_image *image, uint64_t ram_size,
+                     struct boot_items *items, char *why, size_t why_size);
+void boot_items_free(struct boot_items *items);
 
 /* Puts a freshly reset vcpu at the entry. */
 void boot_enter(const struct boot_entry *entry, struct vcpu *v);

@@ -8,42 +8,14 @@
  * Only bzImages of protocol 2.02 and later: older ones want real-mode code
  * and BIOS calls.
  */
-#include "monitor/boot/internal.h"
-
-/* Offsets in the file's first sectors, which are those of the zero page. */
-enum setup_field {
-    SETUP_SECTS = 0x1f1,
-    SETUP_SYSSIZE = 0x1f4,
-    SETUP_BOOT_FLAG = 0x1fe,
-    SETUP_JUMP = 0x201, /* its operand gives the header's end */
-    SETUP_MAGIC = 0x202,
-    SETUP_VERSION = 0x206,
-    SETUP_LOADER = 0x210,
-    SETUP_LOADFLAGS = 0x211,
-    SETUP_CODE32_START = 0x214,
-    SETUP_RAMDISK_IMAGE = 0x218,
-    SETUP_RAMDISK_SIZE = 0x21c,
-    SETUP_HEAP_END = 0x224,
-    SETUP_CMD_LINE = 0x228,
-    SETUP_INITRD_MAX = 0x22c,   /* 2.03 */
-    SETUP_CMDLINE_SIZE = 0x238, /* 2.06 */
-    SETUP_PREF_ADDRESS = 0x258, /* 2.10 */
-    SETUP_INIT_SIZE = 0x260,    /* 2.10 */
-    SETUP_HEADER_MAX = 0x290,   /* where the zero page's next field is */
-    ZERO_EXT_MEM_K = 0x002,
-    ZERO_ALT_MEM_K = 0x1e0,
-    ZERO_E820_ENTRIES = 0x1e8,
-    ZERO_E820_TABLE = 0x2d0,
-};
+#include "monitor/boot/linux_setup.h"
 
 #define SETUP_HEADER_MIN 0x230u
 #define MAGIC_HDRS       0x53726448u
 #define LOADED_HIGH      0x01u
-#define CAN_USE_HEAP     0x80u
 #define LOADER_UNDEFINED 0xffu
 
 #define ZERO_PAGE    0x10000u
-#define CMDLINE_BASE 0x20000u
 #define CMDLINE_ROOM 0x10000u
 #define LINUX_CS     0x10
 #define LINUX_DS     0x18
@@ -54,8 +26,7 @@ bool linux_recognized(const struct boot_file *kernel)
            get32(kernel->bytes + SETUP_MAGIC) == MAGIC_HDRS;
 }
 
-/* Bytes before the protected-mode part. */
-static uint64_t setup_size(const struct boot_file *kernel)
+uint64_t linux_setup_size(const struct boot_file *kernel)
 {
     unsigned sectors = kernel->bytes[SETUP_SECTS];
 
@@ -81,9 +52,9 @@ bool linux_check(const struct boot_file *kernel, char *why, size_t why_size)
                  kernel->path);
         return false;
     }
-    need = setup_size(kernel) + 16ull * get32(header + SETUP_SYSSIZE);
+    need = linux_setup_size(kernel) + 16ull * get32(header + SETUP_SYSSIZE);
     /* syssize counts paragraphs: the last one may be incomplete */
-    if (kernel->size <= setup_size(kernel) || kernel->size + 15 < need) {
+    if (kernel->size <= linux_setup_size(kernel) || kernel->size + 15 < need) {
         snprintf(why, why_size,
                  "kernel '%s' is truncated: %llu bytes, its header says %llu",
                  kernel->path, (unsigned long long)kernel->size,
@@ -124,31 +95,41 @@ static void write_zero_page(const struct boot_job *job, uint8_t *zero)
     }
 }
 
+bool linux_append_fits(const struct boot_image *image, char *why,
+                       size_t why_size)
+{
+    const uint8_t *header = image->kernel.bytes;
+    size_t length = strlen(image->append), limit = 255;
+
+    if (get16(header + SETUP_VERSION) >= 0x206)
+        limit = get32(header + SETUP_CMDLINE_SIZE);
+    if (limit > CMDLINE_ROOM - 1)
+        limit = CMDLINE_ROOM - 1;
+    if (length <= limit)
+        return true;
+    snprintf(why, why_size,
+             "the kernel command line is too long: %zu bytes, this kernel "
+             "takes %zu",
+             length, limit);
+    return false;
+}
+
 static bool write_cmdline(const struct boot_job *job, uint8_t *zero)
 {
     const char *append = job->image->append;
     size_t length = strlen(append);
-    size_t limit = 255;
 
-    if (get16(zero + SETUP_VERSION) >= 0x206)
-        limit = get32(zero + SETUP_CMDLINE_SIZE);
-    if (limit > CMDLINE_ROOM - 1)
-        limit = CMDLINE_ROOM - 1;
-    if (length > limit)
-        return boot_fail(job,
-                         "the kernel command line is too long: %zu bytes, "
-                         "this kernel takes %zu",
-                         length, limit);
+    if (!linux_append_fits(job->image, job->why, job->why_size))
+        return false;
     memcpy(job->ram + CMDLINE_BASE, append, length + 1);
     put32(zero + SETUP_CMD_LINE, CMDLINE_BASE);
     return true;
 }
 
-/* End of the memory the kernel uses before it reads the memory map. */
-static uint64_t kernel_end(const struct boot_file *kernel)
+uint64_t linux_kernel_end(const struct boot_file *kernel)
 {
     const uint8_t *header = kernel->bytes;
-    uint64_t end = BOOT_HIGH_BASE + kernel->size - setup_size(kernel);
+    uint64_t end = BOOT_HIGH_BASE + kernel->size - linux_setup_size(kernel);
 
     if (get16(header + SETUP_VERSION) >= 0x20a) {
         uint64_t run = get64(header + SETUP_PREF_ADDRESS);
@@ -162,18 +143,23 @@ static uint64_t kernel_end(const struct boot_file *kernel)
     return end;
 }
 
+uint64_t linux_initrd_top(const struct boot_file *kernel, uint64_t ram_top)
+{
+    uint64_t top = 0x38000000;
+
+    if (get16(kernel->bytes + SETUP_VERSION) >= 0x203)
+        top = (uint64_t)get32(kernel->bytes + SETUP_INITRD_MAX) + 1;
+    return top > ram_top ? ram_top : top;
+}
+
 static bool write_initrd(const struct boot_job *job, uint8_t *zero)
 {
     const struct boot_file *initrd = &job->image->initrd;
-    uint64_t top = 0x38000000, bottom = kernel_end(&job->image->kernel);
-    uint64_t start;
+    uint64_t top = linux_initrd_top(&job->image->kernel, job->ram_size);
+    uint64_t bottom = linux_kernel_end(&job->image->kernel), start;
 
     if (!initrd->bytes)
         return true;
-    if (get16(zero + SETUP_VERSION) >= 0x203)
-        top = (uint64_t)get32(zero + SETUP_INITRD_MAX) + 1;
-    if (top > job->ram_size)
-        top = job->ram_size;
     if (bottom > top || initrd->size > top - bottom ||
         ((top - initrd->size) & PAGE_MASK) < bottom)
         return boot_fail(
@@ -191,7 +177,7 @@ static bool write_initrd(const struct boot_job *job, uint8_t *zero)
 bool linux_load(const struct boot_job *job)
 {
     const struct boot_file *kernel = &job->image->kernel;
-    uint64_t offset = setup_size(kernel), end = kernel_end(kernel);
+    uint64_t offset = linux_setup_size(kernel), end = linux_kernel_end(kernel);
     uint32_t start = get32(kernel->bytes + SETUP_CODE32_START);
     uint8_t *zero = job->ram + ZERO_PAGE;
 

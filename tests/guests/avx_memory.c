@@ -57,6 +57,10 @@ static void gathers(void)
              GATHER("vpgatherdd %ymm2, (%ebx,%ymm1,4), %ymm0"), 8, 0, false);
     gathered("vgatherdps_xmm",
              GATHER("vgatherdps %xmm2, (%ebx,%xmm1,4), %xmm0"), 4, 0, false);
+    gathered("by_ymm4_whose_number_is_no_index_elsewhere",
+             GATHER("vmovaps %ymm1, %ymm4\n"
+                    "vpgatherdd %ymm2, (%ebx,%ymm4,4), %ymm0"),
+             8, 0, false);
     for (u32 i = 1; i < 8; i += 4)
         am_mask[i] = 0x80000000;
     gathered("vpgatherdq_ymm",

@@ -238,6 +238,50 @@ START_TEST(restart_writes_the_same_bytes)
 }
 END_TEST
 
+START_TEST(firmware_gets_kernel_and_rom)
+{
+    struct boot_items items;
+    struct boot_image *image;
+    uint8_t sum = 0;
+    char *path;
+
+    linux_make(kernel);
+    path = file_make(kernel, LINUX_SIZE);
+    image = boot_open(path, path, "a b", boot_why, sizeof(boot_why));
+    ck_assert_ptr_nonnull(image);
+    ck_assert_msg(
+        boot_items_make(image, TEST_RAM, &items, boot_why, sizeof(boot_why)),
+        "%s", boot_why);
+    ck_assert_uint_eq(items.setup.size, LINUX_SETUP);
+    ck_assert_uint_eq(items.kernel.size, LINUX_BODY);
+    ck_assert_mem_eq(items.kernel.bytes, kernel + LINUX_SETUP, LINUX_BODY);
+    ck_assert_uint_eq(items.kernel_at, MIB);
+    ck_assert_str_eq(items.command_line, "a b");
+    ck_assert_uint_eq(get32(items.setup.bytes + 0x228), items.command_line_at);
+    ck_assert_uint_eq(get32(items.setup.bytes + 0x218), items.initrd_at);
+    ck_assert_uint_eq(get32(items.setup.bytes + 0x21c), LINUX_SIZE);
+    ck_assert_uint_le(items.initrd_at + LINUX_SIZE, TEST_RAM - MIB);
+    ck_assert_uint_ge(items.initrd_at, 9 * MIB); /* behind the kernel's */
+    /* the header is filled in in a copy */
+    ck_assert_uint_eq(get32(kernel + 0x218), 0);
+    /* an option ROM: signature, size, sums of 0 */
+    ck_assert_uint_eq(get16(items.rom.bytes), 0xaa55);
+    ck_assert_uint_eq(items.rom.bytes[2] * 512u, items.rom.size);
+    for (unsigned i = 0; i < items.rom.size; i++)
+        sum = (uint8_t)(sum + items.rom.bytes[i]);
+    ck_assert_uint_eq(sum, 0);
+    for (unsigned i = 0, at = get16(items.rom.bytes + 0x1a); i < 32; i++)
+        sum = (uint8_t)(sum + items.rom.bytes[at + i]);
+    ck_assert_uint_eq(sum, 0);
+    boot_items_free(&items);
+    ck_assert(
+        !boot_items_make(image, 9 * MIB, &items, boot_why, sizeof(boot_why)));
+    ck_assert_ptr_nonnull(strstr(boot_why, "memory"));
+    boot_close(image);
+    file_drop(path);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("linux");
@@ -262,6 +306,7 @@ int main(void)
     tcase_add_test(tests, command_line_of_the_kernels_limit_fits_and_no_more);
     tcase_add_test(tests, directory_and_missing_file_are_no_kernels);
     tcase_add_test(tests, restart_writes_the_same_bytes);
+    tcase_add_test(tests, firmware_gets_kernel_and_rom);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

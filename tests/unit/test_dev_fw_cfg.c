@@ -252,8 +252,8 @@ START_TEST(the_script_places_the_tables)
     uint8_t *rsdt, *fadt, sum = 0;
     char why[100] = "";
 
-    ck_assert_msg(firmware_config_fill(fw, &options, why, sizeof(why)), "%s",
-                  why);
+    ck_assert_msg(firmware_config_fill(fw, &options, NULL, why, sizeof(why)),
+                  "%s", why);
     read_item(find("etc/acpi/rsdp", &size), rsdp, 64);
     ck_assert_uint_eq(size, 20);
     read_item(find("etc/acpi/tables", &size), tables, MEMORY);
@@ -285,7 +285,7 @@ START_TEST(without_acpi_and_hpet)
     options.fw_cfg_count = 1;
     strcpy(options.fw_cfg[0].name, "opt/u");
     strcpy(options.fw_cfg[0].value, "text");
-    ck_assert(firmware_config_fill(fw, &options, why, sizeof(why)));
+    ck_assert(firmware_config_fill(fw, &options, NULL, why, sizeof(why)));
     ck_assert_uint_eq(find("etc/acpi/tables", &size), 0);
     read_item(find("opt/u", &size), bytes, 4);
     ck_assert_uint_eq(size, 4);
@@ -296,7 +296,7 @@ START_TEST(without_acpi_and_hpet)
     ck_assert_mem_eq(bytes + 8, "\0\0\0\4", 4);
     options.fw_cfg[0].from_file = true;
     strcpy(options.fw_cfg[0].value, "/no/such/file");
-    ck_assert(!firmware_config_fill(fw, &options, why, sizeof(why)));
+    ck_assert(!firmware_config_fill(fw, &options, NULL, why, sizeof(why)));
     ck_assert_ptr_nonnull(strstr(why, "/no/such/file"));
 }
 END_TEST

@@ -338,6 +338,10 @@ START_TEST(firmware_needs_no_kernel)
     ck_assert_ptr_null(options.machine.kernel);
     ck_assert_str_eq(options.machine.bios, "b");
     refuse("-m 16", "-kernel", "-bios");
+    accept("-bios b -kernel k -option-rom x -option-rom y");
+    ck_assert_uint_eq(options.machine.option_rom_count, 2);
+    ck_assert_str_eq(options.machine.option_roms[1], "y");
+    refuse("-kernel k -option-rom x", "-option-rom", "-bios");
 }
 END_TEST
 
