@@ -140,6 +140,16 @@ static void intr_changed(void *opaque, bool level)
     }
 }
 
+/* The same for an NMI. */
+static void nmi_came(void *opaque)
+{
+    struct machine *m = opaque;
+
+    vcpu_raise_nmi(m->vcpu);
+    kick_engine(m);
+    wake(m);
+}
+
 /* Waits until `wakes` is no longer what it was when read. */
 static void sleep_on(struct machine *m, uint32_t seen)
 {
@@ -325,6 +335,7 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
         .no_hpet = o->no_hpet,
         .rtc_localtime = o->rtc_localtime,
         .intr = intr_changed,
+        .nmi = nmi_came,
         .intr_opaque = m,
         .map_memory = map_memory,
         .memory = copy_memory,

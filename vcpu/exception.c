@@ -537,3 +537,9 @@ void vcpu_set_intr_line(struct vcpu *v, bool level)
     if (level)
         attention_set(v);
 }
+
+void vcpu_raise_nmi(struct vcpu *v)
+{
+    __atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
+    attention_set(v);
+}

@@ -68,6 +68,8 @@ bool vcpu_interrupt_deliverable(const struct vcpu *v);
 enum callout_result vcpu_deliver_interrupt(struct vcpu *v);
 /* Called by anyone: sets intr_line and attention. Thread-safe. */
 void vcpu_set_intr_line(struct vcpu *v, bool level);
+/* Called by anyone: an NMI came. One waits while another is handled. */
+void vcpu_raise_nmi(struct vcpu *v);
 
 /* Sets the cached base copies and mode_dirty after seg[s] was changed. */
 void vcpu_segment_changed(struct vcpu *v, enum seg s);

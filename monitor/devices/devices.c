@@ -106,6 +106,14 @@ static void on_intr(void *opaque, bool level)
         w->config.intr(w->config.intr_opaque, level);
 }
 
+static void on_nmi(void *opaque)
+{
+    struct wiring *w = opaque;
+
+    if (w->config.nmi)
+        w->config.nmi(w->config.intr_opaque);
+}
+
 /* The 8259s' output is the local APIC's LINT0. */
 static void on_extint(void *opaque, bool level)
 {
@@ -203,7 +211,8 @@ static void create_chips(struct device_set *set, struct wiring *w)
 {
     const struct device_config *config = &w->config;
     struct bus *bus = set->bus;
-    const struct lapic_wiring lapic = {on_intr, on_eoi, w, config->apic_khz};
+    const struct lapic_wiring lapic = {on_intr, on_eoi, w, config->apic_khz,
+                                       on_nmi};
 
     set->lapic = lapic_create(bus, &lapic);
     set->ioapic = ioapic_create(bus, set->lapic);

@@ -44,6 +44,8 @@ struct device_config {
 
     /* The interrupt controller's INTR output changed. */
     void (*intr)(void *opaque, bool level);
+    /* An NMI came; NULL: nobody takes it. */
+    void (*nmi)(void *opaque);
     void *intr_opaque;
 
     /* What [0xc0000, 0x100000) is, at reset and when it changes: the host

@@ -47,6 +47,7 @@ enum { /* register offsets / 16 (SDM 3A table 10-1) */
 #define LVT_MODE(lvt) ((lvt) >> 8 & 7)
 #define MODE_FIXED    0
 #define MODE_LOWEST   1
+#define MODE_NMI      4
 #define MODE_EXTINT   7
 #define SVR_ENABLED   0x100u
 #define ESR_SENT      0x20u /* illegal vector */
@@ -192,14 +193,23 @@ static bool is_for_me(const struct lapic *apic, uint8_t dest, bool logical)
     return (dest >> 4 == 0xf || dest >> 4 == ldr >> 4) && (dest & ldr & 0xf);
 }
 
+/* Of the modes that are no interrupts. SMI, INIT and start-up go nowhere. */
+static bool special(struct lapic *apic, unsigned mode)
+{
+    if (mode == MODE_NMI && apic->wiring.nmi) {
+        apic->wiring.nmi(apic->wiring.opaque);
+        return true;
+    }
+    log_event(UNIMP, "lapic: message of delivery mode %u", mode);
+    return false;
+}
+
 bool lapic_deliver(struct lapic *apic, const struct apic_message *message)
 {
     if (!is_for_me(apic, message->dest, message->logical))
         return false;
-    if (message->mode > MODE_LOWEST) {
-        log_event(UNIMP, "lapic: message of delivery mode %u", message->mode);
-        return false;
-    }
+    if (message->mode > MODE_LOWEST)
+        return special(apic, message->mode);
     if (!is_enabled(apic))
         return false;
     request(apic, message->vector, message->level);
@@ -222,7 +232,7 @@ static void send(struct lapic *apic, uint32_t icr)
         if (is_enabled(apic))
             request(apic, (uint8_t)icr, false);
     } else if (me) {
-        log_event(UNIMP, "lapic: IPI of delivery mode %u to itself", mode);
+        special(apic, mode);
     }
 }
 

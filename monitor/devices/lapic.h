@@ -17,6 +17,8 @@ struct lapic_wiring {
     void (*eoi)(void *opaque, uint8_t vector);
     void *opaque;
     uint32_t bus_khz; /* the timer's clock */
+    /* A message of delivery mode NMI came; may be NULL. */
+    void (*nmi)(void *opaque);
 };
 
 /* What an interrupt message says (SDM 3A 10.11). */

@@ -16,6 +16,7 @@ enum {
     APIC_ISR = 0x100,
     APIC_IRR = 0x200,
     APIC_ICR = 0x300,
+    NMI = 0x400, /* its delivery mode */
     APIC_LVT_TIMER = 0x320,
     APIC_LINT0 = 0x350,
     APIC_INITIAL = 0x380,
@@ -96,6 +97,32 @@ static void on_ordered(struct frame *f)
     count[f->vector]++;
     order[ordered++ % 4] = f->vector;
     wr(APIC_EOI, 0);
+}
+
+static u32 nmis, nmis_inside;
+
+/* Another one waits for the first one's iret. */
+static void on_nmi(struct frame *f)
+{
+    nmis++;
+    if (nmis == 1) {
+        wr(APIC_ICR, NMI);
+        for (u32 volatile i = 0; i < 1000; i++)
+            ;
+        nmis_inside = nmis;
+    }
+}
+
+/* By the ICR, to the number of this CPU; IF does not matter. */
+static void nmi(void)
+{
+    trap_handlers[2] = on_nmi;
+    wr(APIC_ICR + 0x10, rd(APIC_ID) & 0xff000000u);
+    wr(APIC_ICR, NMI);
+    for (u32 volatile i = 0; i < 100000000 && nmis < 2; i++)
+        ;
+    check_eq("an_nmi_by_message_comes_and_another_behind_it", nmis, 2);
+    check_eq("  which_waits_for_the_iret", nmis_inside, 1);
 }
 
 static void open_for_interrupts(void)
@@ -274,6 +301,7 @@ void guest_main(void)
     wr(APIC_SVR, 0x1ff);
     wr(APIC_LINT0, LVT_MASKED);
     wr(APIC_TPR, 0);
+    nmi();
     to_oneself();
     timer();
     pit_by_pin_2();

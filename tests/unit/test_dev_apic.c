@@ -37,10 +37,16 @@ enum {
 static struct lapic *lapic;
 static struct ioapic *ioapic;
 static bool intr;
+static unsigned nmis;
 
 static void on_intr(void *opaque, bool level)
 {
     intr = level;
+}
+
+static void on_nmi(void *opaque)
+{
+    nmis++;
 }
 
 static void on_eoi(void *opaque, uint8_t vector)
@@ -86,10 +92,11 @@ static void pulse(unsigned pin)
 static void setup(void)
 {
     /* a timer clock of 100 MHz: 10 ns */
-    const struct lapic_wiring wiring = {on_intr, on_eoi, NULL, 100000};
+    const struct lapic_wiring wiring = {on_intr, on_eoi, NULL, 100000, on_nmi};
 
     test_begin();
     intr = false;
+    nmis = 0;
     lapic = lapic_create(bus, &wiring);
     ioapic = ioapic_create(bus, lapic);
     lapic_reset(lapic);
@@ -103,6 +110,18 @@ static void teardown(void)
     lapic_destroy(lapic);
     bus_destroy(bus);
 }
+
+START_TEST(nmi_messages_reach_the_cpu_and_take_no_vector)
+{
+    wr(ICR, 0x40000 | 0x400 | 5); /* to itself; the vector is ignored */
+    ck_assert_uint_eq(nmis, 1);
+    wr(ICR_HIGH, 0x7000000); /* somebody else's */
+    wr(ICR, 0x400);
+    ck_assert_uint_eq(nmis, 1);
+    ck_assert(!intr);
+    ck_assert_uint_eq(rd(IRR), 0);
+}
+END_TEST
 
 START_TEST(edge_input_is_delivered_once)
 {
@@ -499,6 +518,7 @@ int main(void)
 
     suite_add_tcase(suite, tests);
     tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, nmi_messages_reach_the_cpu_and_take_no_vector);
     tcase_add_test(tests, edge_input_is_delivered_once);
     tcase_add_test(tests, level_input_comes_again_until_it_falls);
     tcase_add_test(tests, masked_edges_are_lost_and_masked_levels_wait);
