@@ -273,15 +273,24 @@ static bool handle_attention(struct engine_bt *bt, bool *shadowed)
 }
 
 /* A TU_STEP instruction is over. The trap goes by TF as it was before; it does
- * not come behind an event's delivery or a load of SS (SDM 3B 17.3.1.4). */
+ * not come behind an event's delivery or a load of SS (SDM 3B 17.3.1.4). What
+ * data breakpoints a load of SS met waits for the end of the next instruction,
+ * which is in the handler if that is int n, int3 or into (SDM 3A 6.8.3). */
 static void handle_step(struct engine_bt *bt)
 {
     struct vcpu *v = bt->v;
     uint32_t dr6 = v->watch_hits | (bt->step_trap ? DR6_BS : 0);
 
     bt->step_due = false;
+    if (v->stack_shadow) {
+        v->watch_pending |= v->watch_hits;
+        dr6 = 0;
+    } else {
+        dr6 = (v->delivered ? 0 : dr6) | v->watch_pending;
+        v->watch_pending = 0;
+    }
     v->watch_hits = 0;
-    if (dr6 && !v->delivered && !v->stack_shadow)
+    if (dr6)
         vcpu_debug_trap(v, dr6);
 }
 

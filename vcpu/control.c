@@ -293,6 +293,7 @@ enum callout_result callout_mov_to_dr(struct vcpu *v, uint32_t arg,
         return CALLOUT_NEXT;
     }
     v->dr[7] = (value & 0xffff23ffu) | DR7_FIXED;
+    v->stack_shadow = false; /* code that nobody stepped may have left it */
     v->mode_dirty = true;
     return dispatch_next(v);
 }

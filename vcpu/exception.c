@@ -285,7 +285,9 @@ static bool deliver(struct vcpu *v, const struct event *e)
     v->event_ext = 0;
     if (done) {
         v->delivered = true;
-        v->intr_shadow = false;
+        v->intr_shadow = v->stack_shadow = false;
+        if (!e->soft)
+            v->watch_pending = 0;
     }
     return done;
 }
@@ -402,6 +404,8 @@ bool vcpu_at_breakpoint(struct vcpu *v)
         v->eflags_sys &= ~EFL_RF;
         return false;
     }
+    if (v->stack_shadow) /* SDM 3A 6.8.3: suppressed, as if RF were set */
+        return false;
     for (unsigned i = 0; i < 4; i++)
         if ((dr7 >> 2 * i & 3) && !(dr7 >> (16 + 4 * i) & 15) &&
             v->dr[i] == here)

@@ -72,7 +72,8 @@ void vcpu_reset(struct vcpu *v)
     v->events = 0;
     v->event_ext = 0;
     v->nmi_pending = v->nmi_blocked = v->intr_shadow = false;
-    v->task_trap = false;
+    v->task_trap = v->stack_shadow = false;
+    v->watch_pending = 0;
     reset_segments(v);
     vcpu_fpu_reset(v);
     v->mode_dirty = true;

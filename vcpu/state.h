@@ -343,6 +343,7 @@ struct vcpu {
     uint32_t event_ext; /* EXT bit of error codes while delivering an event */
 
     uint32_t watch_hits; /* DR6 bits of data breakpoints met by this insn */
+    uint32_t watch_pending; /* met by a load of SS: due behind the next insn */
 
     uint32_t without;       /* enum optimisation bits: left out */
     uint32_t eflags_absent; /* what the model has not: ID without CPUID */
@@ -356,7 +357,8 @@ struct vcpu {
                         * are flat, nothing is stepped or checked, and all that
                         * another CPL changes of the mode is TU_USER */
     bool switched;     /* cpl changed, and of the mode just TU_USER */
-    bool stack_shadow; /* after mov ss / pop ss: no single-step trap */
+    bool stack_shadow; /* after mov ss / pop ss: no single-step trap, and no
+                        * breakpoint at the next instruction */
     bool delivered;    /* an event went to the guest (set, never cleared) */
     bool code_changed; /* translated code was killed by a write */
     bool task_trap;    /* switched to a TSS with T set: #DB is due */
