@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Finds, in a page of code, the instructions that do not fault at CPL 3 and
- * yet give the host's answer: selectors of fs and gs, what a selector names,
- * the tables' addresses, cpuid; and the fast system calls, of which the host
- * does not say where they were; and state by the host's XCR0, of which there
- * may be more than the guest has room for.
+ * yet give the host's answer: selectors, what a selector names, the tables'
+ * addresses, cpuid; and the fast system calls, of which the host does not say
+ * where they were; and state by the host's XCR0, of which there may be more
+ * than the guest has room for.
  *
  * The bytes of such an instruction stand in a page by chance now and then, in a
  * displacement say. So bytes count only where instructions begin: x86 code read
@@ -27,11 +27,17 @@
 #define BEFORE   64u /* bytes read of the page before a border */
 #define AFTER    16u /* and of the next */
 
+/* To a register: stores to memory are rarer than bytes that look like them. */
 static bool is_selector_store(uint8_t modrm)
 {
-    unsigned reg = modrm >> 3 & 7;
+    return modrm >= 0xc0 && (modrm >> 3 & 7) < 6;
+}
 
-    return modrm >= 0xc0 && (reg == 4 || reg == 5); /* to a register */
+/* push es, cs, ss or ds into a general register: the bytes of the push alone
+ * are in every page. */
+static bool is_selector_copy(uint8_t push, uint8_t pop)
+{
+    return (push & 0xe7) == 0x06 && (pop & 0xf8) == 0x58;
 }
 
 /* Two-byte opcodes; third: what follows. */
@@ -64,10 +70,11 @@ static bool two_bytes_reveal(uint8_t opcode, uint8_t third, bool cpuid_faults)
 
 static bool bytes_reveal(const uint8_t bytes[3], bool cpuid_faults)
 {
-    return bytes[0] == 0x8c
-               ? is_selector_store(bytes[1])
-               : bytes[0] == 0x0f &&
-                     two_bytes_reveal(bytes[1], bytes[2], cpuid_faults);
+    if (bytes[0] == 0x8c)
+        return is_selector_store(bytes[1]);
+    if (bytes[0] == 0x0f)
+        return two_bytes_reveal(bytes[1], bytes[2], cpuid_faults);
+    return is_selector_copy(bytes[0], bytes[1]);
 }
 
 /* Does reading from `from` come to an instruction that begins at `place`, or

@@ -476,6 +476,9 @@ START_TEST(instructions_that_show_the_host_are_found)
 {
     ck_assert(REVEALS("\x8c\xe8"));          /* mov eax, gs */
     ck_assert(REVEALS("\x66\x8c\xe1"));      /* mov cx, fs */
+    ck_assert(REVEALS("\x8c\xc8"));          /* mov eax, cs */
+    ck_assert(REVEALS("\x0e\x58"));          /* push cs; pop eax */
+    ck_assert(REVEALS("\x1e\x5f"));          /* push ds; pop edi */
     ck_assert(REVEALS("\x0f\xa0"));          /* push fs */
     ck_assert(REVEALS("\x0f\xa2"));          /* cpuid */
     ck_assert(REVEALS("\x0f\x03\xc0"));      /* lsl */
@@ -493,7 +496,8 @@ END_TEST
 
 START_TEST(other_code_is_left_alone)
 {
-    ck_assert(!REVEALS("\x8c\xd8"));                         /* mov eax, ds */
+    ck_assert(!REVEALS("\x8c\xf0")); /* no mov */
+    ck_assert(!REVEALS("\x1e\x07")); /* push ds; pop es: seen by nobody */
     ck_assert(!REVEALS("\x0f\x8c\xe8\0\0\0"));               /* jl */
     ck_assert(!REVEALS("\xb8\x0f\0\0\0"));                   /* mov eax, 15 */
     ck_assert(!REVEALS("\xc7\x05\x0f\xa2\0\0\x8c\xe8\0\0")); /* an immediate */
