@@ -40,8 +40,6 @@ static const struct bt_options forms[] = {
     {.tc_size = 64 << 10, .flush_every = 3, .window_drop = 2},
     {.without = OPT_FAST_PATHS},
     {.without = OPT_ALL},
-    {.without = OPT_PAIRS | OPT_STACKS | OPT_TEMPLATES | OPT_BATCHES},
-    {.without = OPT_CACHES | OPT_POLLS | OPT_SALT | OPT_INLINE | OPT_RUNS},
 };
 
 static struct bt_machine m;
