@@ -76,7 +76,8 @@ class Machine:
             ["-kernel", os.path.join(GUEST, "vmlinuz-" + kernel),
              "-initrd", os.path.join(GUEST, initrd),
              # lest a host that stands still makes it call the timer broken
-             "-append", "console=ttyS0 no_timer_check", "-m", str(MEMORY_MIB), "-nographic",
+             "-append", "console=ttyS0 no_timer_check",
+             "-m", str(MEMORY_MIB), "-nographic",
              *options])
         self.pid = self.console.process.pid
 
