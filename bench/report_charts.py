@@ -34,12 +34,14 @@ def goal_of(data, section, name, scale):
             "goal_words": f"to reach: {number(limit)} {unit}"}
 
 
-def keys(engines, data, goal=True):
-    """Entries of the legend."""
+def keys(engines, rows, data, goal=True):
+    """Entries of the legend: of engines that have a bar."""
+    shown = {bar["engine"] for row in rows for bar in row["bars"]}
     short = {"bt": "Ringfall", "translate": "translated",
              "direct": "direct", "kvm": "Ringfall -accel kvm",
              "tcg": "QEMU TCG", "old": "Ringfall, old"}
-    return ([(one, short.get(one, text.title(data, one))) for one in engines]
+    return ([(one, short.get(one, text.title(data, one))) for one in engines
+             if one in shown]
             + ([("goal", "to reach")] if goal else []))
 
 
@@ -66,7 +68,8 @@ def work_chart(data):
     if not rows:
         return None
     return svg.chart(f"Time of workloads over {base}, logarithmic", rows,
-                     keys(engines, data), svg.axis_for(rows, log=True), 1, "x")
+                     keys(engines, rows, data),
+                     svg.axis_for(rows, log=True), 1, "x")
 
 
 def nano_chart(data):
@@ -85,7 +88,7 @@ def nano_chart(data):
                          **goal_of(data, "nano", name, 1)})
     if not rows:
         return None
-    entries = keys(engines, data) + [
+    entries = keys(engines, rows, data) + [
         ("native-mark", "study: native"), ("software", "software"),
         ("hardware", "hardware")]
     return svg.chart("Cycles per operation, logarithmic", rows, entries,
@@ -124,5 +127,5 @@ def boot_chart(data):
                          **goal_of(data, "boot", name, 1)})
     if not rows:
         return None
-    return svg.chart("Seconds of boots", rows, keys(engines, data),
+    return svg.chart("Seconds of boots", rows, keys(engines, rows, data),
                      svg.axis_for(rows, log=False), 0, " s")

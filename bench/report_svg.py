@@ -11,7 +11,7 @@ import html
 import math
 
 WIDTH, LABELS, RIGHT, TOP = 920, 250, 84, 34
-BAR, GAP, GROUP = 11, 9, 26
+BAR, GAP, GROUP, LINE = 11, 9, 26, 18
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c1d1f;
@@ -148,31 +148,35 @@ def draw_row(row, axis, origin, y, height):
 
 
 def legend(entries, width):
-    """Boxes and shapes with words, on one line at the top."""
-    parts, x = [], LABELS
+    """Boxes and shapes with words, at the top; and how high that is."""
+    parts, x, y = [], LABELS, 0
     for kind, words in entries:
+        advance = 34 + 6.9 * len(words)
+        if x > LABELS and x + advance > width + 60:
+            x, y = LABELS, y + LINE
         if kind in ("native-mark", "software", "hardware"):
-            parts.append(mark_shape(kind.replace("-mark", ""), x + 5, 10))
+            parts.append(mark_shape(kind.replace("-mark", ""), x + 5, y + 10))
         elif kind == "goal":
-            parts.append(f'<path class="goal" d="M{x + 5} 4v12m-3.5 0h7m-7 '
-                         '-12h7"/>')
+            parts.append(f'<path class="goal" d="M{x + 5} {y + 4}v12m-3.5 0h7'
+                         'm-7 -12h7"/>')
         else:
-            parts.append(f'<rect class="{css_class(kind)}" x="{x}" y="5" '
-                         'width="11" height="10" rx="2"/>')
-        parts.append(f'<text x="{x + 16}" y="14">{escape(words)}</text>')
-        x += 34 + 6.9 * len(words)
-    assert x < width + 60, "the legend does not fit"
-    return parts
+            parts.append(f'<rect class="{css_class(kind)}" x="{x}" '
+                         f'y="{y + 5}" width="11" height="10" rx="2"/>')
+        parts.append(f'<text x="{x + 16}" y="{y + 14}">{escape(words)}</text>')
+        x += advance
+    return parts, y
 
 
 def chart(title, rows, entries, axis, origin, unit):
     """The drawing. A row has label, bars (engine, value, low, high, label,
     words), and may have group (a heading above it), goal, goal_words, marks
     ((kind, value), ...)."""
-    body, y = [], TOP + 20
+    words, top = legend(entries, WIDTH)
+    top += TOP
+    body, y = [], top + 20
     for row in rows:
         if row.get("group"):
-            y += 6 if y > TOP + 20 else 0
+            y += 6 if y > top + 20 else 0
             body.append(f'<text class="group" x="8" y="{y + 13}">'
                         f'{escape(row["group"])}</text>')
             y += GROUP - 6
@@ -185,13 +189,13 @@ def chart(title, rows, entries, axis, origin, unit):
     for tick in axis.ticks():
         x = axis.x(tick)
         kind = "one" if axis.log and abs(tick - origin) < 1e-9 else "grid"
-        grid.append(f'<path class="{kind}" d="M{x:.1f} {TOP + 14}V{y}"/>'
-                    f'<text class="small" x="{x:.1f}" y="{TOP + 8}" '
+        grid.append(f'<path class="{kind}" d="M{x:.1f} {top + 14}V{y}"/>'
+                    f'<text class="small" x="{x:.1f}" y="{top + 8}" '
                     f'text-anchor="middle">{tick_words(tick)}{unit}</text>')
     return (f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" '
             f'viewBox="0 0 {WIDTH} {y + 4:.0f}" role="img" '
             f'aria-label="{escape(title)}"><title>{escape(title)}</title>' +
-            "\n".join(grid + legend(entries, WIDTH) + body) + "</svg>\n")
+            "\n".join(grid + words + body) + "</svg>\n")
 
 
 def standalone(drawing):
