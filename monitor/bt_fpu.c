@@ -121,7 +121,7 @@ static unsigned make_environment(const struct vcpu *v, unsigned size,
         words[4] = 0;
     }
     for (unsigned i = 0; i < 7; i++) {
-        if (size == 4 && (i < 3 || (real && (i == 3 || i == 5))))
+        if (size == 4 && (i < 3 || (real ? i == 3 || i == 5 : i == 6)))
             words[i] |= 0xffff0000u; /* reserved bits read as ones */
         put(env + size * i, words[i], size);
     }
