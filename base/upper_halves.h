@@ -7,7 +7,7 @@
 #ifndef RINGFALL_BASE_UPPER_HALVES_H
 #define RINGFALL_BASE_UPPER_HALVES_H
 
-#include "base/types.h"
+#include <stdint.h>
 
 #define UPPER_HALVES_BYTES 128
 

@@ -153,6 +153,15 @@ static void add_machine(struct fw_cfg *fw, const struct machine_options *o)
     fw_cfg_add_file(fw, "etc/system-states", states, sizeof(states));
 }
 
+/* 0, or a negative errno. */
+static int add_bytes(struct fw_cfg *fw, const char *name, const void *bytes,
+                     uint64_t size)
+{
+    return size > UINT32_MAX
+               ? -EFBIG
+               : fw_cfg_add_file(fw, name, bytes, (uint32_t)size);
+}
+
 static bool add_user_file(struct fw_cfg *fw, const struct machine_fw_cfg *file,
                           char *why, size_t why_size)
 {
@@ -160,15 +169,11 @@ static bool add_user_file(struct fw_cfg *fw, const struct machine_fw_cfg *file,
     int error;
 
     if (!file->from_file) {
-        error = fw_cfg_add_file(fw, file->name, file->value,
-                                (uint32_t)strlen(file->value));
+        error = add_bytes(fw, file->name, file->value, strlen(file->value));
     } else {
         if (!boot_blob_read(&blob, file->value, why, why_size))
             return false;
-        error = blob.size > UINT32_MAX
-                    ? -EFBIG
-                    : fw_cfg_add_file(fw, file->name, blob.bytes,
-                                      (uint32_t)blob.size);
+        error = add_bytes(fw, file->name, blob.bytes, blob.size);
         boot_blob_free(&blob);
     }
     if (error)
@@ -185,9 +190,7 @@ static bool add_user_file(struct fw_cfg *fw, const struct machine_fw_cfg *file,
 static bool add_file(struct fw_cfg *fw, const char *name, const void *bytes,
                      uint64_t size, char *why, size_t why_size)
 {
-    int error = size > UINT32_MAX
-                    ? -EFBIG
-                    : fw_cfg_add_file(fw, name, bytes, (uint32_t)size);
+    int error = add_bytes(fw, name, bytes, size);
 
     if (error)
         snprintf(why, why_size, "cannot add '%s' to fw_cfg: %s", name,

@@ -119,7 +119,7 @@ static bool numbers_follow(const struct insn *insn,
 {
     const unsigned len = n->disp_len + n->imm_len[0] + n->imm_len[1];
 
-    return n->regular && insn->len == head + len &&
+    return insn->len == head + len &&
            (!n->disp_len || n->disp == head) &&
            (!n->imm_len[0] || n->imm[0] == head + n->disp_len) &&
            (!n->imm_len[1] || n->imm[1] == n->imm[0] + n->imm_len[0]);

@@ -10,6 +10,7 @@
  * in the native executor: PAE paging with NX, Linux's selectors, an LDT of the
  * same segments, interrupts enabled but all masked at the controller.
  */
+#include "base/upper_halves.h"
 #include "runtime/guest.h"
 
 #include "format.h"
@@ -87,33 +88,6 @@ static void dump(const struct test_case *c)
             put_string("data");
             put_words(line, 2);
         }
-}
-
-static void upper_halves_store(u8 *to)
-{
-    __asm__ volatile(
-        "vextractf128 $1, %%ymm0, 0(%0)\n\tvextractf128 $1, %%ymm1, 16(%0)\n\t"
-        "vextractf128 $1, %%ymm2, 32(%0)\n\tvextractf128 $1, %%ymm3, 48(%0)\n\t"
-        "vextractf128 $1, %%ymm4, 64(%0)\n\tvextractf128 $1, %%ymm5, 80(%0)\n\t"
-        "vextractf128 $1, %%ymm6, 96(%0)\n\tvextractf128 $1, %%ymm7, 112(%0)"
-        :
-        : "r"(to)
-        : "memory");
-}
-
-static void upper_halves_load(const u8 *from)
-{
-    __asm__ volatile("vinsertf128 $1, 0(%0), %%ymm0, %%ymm0\n\t"
-                     "vinsertf128 $1, 16(%0), %%ymm1, %%ymm1\n\t"
-                     "vinsertf128 $1, 32(%0), %%ymm2, %%ymm2\n\t"
-                     "vinsertf128 $1, 48(%0), %%ymm3, %%ymm3\n\t"
-                     "vinsertf128 $1, 64(%0), %%ymm4, %%ymm4\n\t"
-                     "vinsertf128 $1, 80(%0), %%ymm5, %%ymm5\n\t"
-                     "vinsertf128 $1, 96(%0), %%ymm6, %%ymm6\n\t"
-                     "vinsertf128 $1, 112(%0), %%ymm7, %%ymm7"
-                     :
-                     : "r"(from)
-                     : "memory");
 }
 
 static void avx_enable(void)
