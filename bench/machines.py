@@ -27,9 +27,9 @@ FIRST_LINE = rb"Ringfall guest: first line of init"
 LIMIT = 600  # seconds, to end what hangs
 MEMORY_MIB = 256
 
-__all__ = ["ConsoleError", "KERNELS", "MEMORY_MIB", "Machine", "QEMU",
+__all__ = ["Console", "ConsoleError", "KERNELS", "MEMORY_MIB", "Machine", "QEMU",
            "RINGFALL", "ROOT", "describe_host", "guest_is_there", "load_average",
-           "progress"]
+           "progress", "waited_by"]
 
 
 def progress(text):
@@ -65,6 +65,35 @@ def describe_host():
             "load": round(load_average(), 2)}
 
 
+def _tree(pid):
+    """A process and those below it, as far as they are there."""
+    yield pid
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children",
+                      encoding="ascii") as source:
+                for child in source.read().split():
+                    yield from _tree(int(child))
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # it has just ended
+
+
+def waited_by(pid):
+    """Seconds in which threads of a process, and of those below it, were
+    ready to run and another program had the processor. What has ended is not
+    counted."""
+    waited = 0
+    for one in _tree(pid):
+        try:
+            for task in os.listdir(f"/proc/{one}/task"):
+                with open(f"/proc/{one}/task/{task}/schedstat",
+                          encoding="ascii") as source:
+                    waited += int(source.read().split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has just ended
+    return waited / 1e9
+
+
 class Machine:
     """One run of a kernel, up to the shell, until its `with` ends."""
 
@@ -97,7 +126,7 @@ class Machine:
         return {"init": to_init, "init_cpu": cpu_to_init,
                 "shell": time.monotonic() - self.began,
                 "shell_cpu": self.cpu_seconds(),
-                "waited": self.waited_seconds()}
+                "waited": waited_by(self.pid)}
 
     def ask(self, command, last, seconds):
         """Types a command; what it printed up to a line `last`, and after
@@ -106,9 +135,13 @@ class Machine:
         self.console.type(command.encode() + b"\n", seconds)
         end = self.console.wait_for(rb"\n" + last.encode() + rb"\r*\n",
                                     start, seconds)
-        self.console.wait_for(PROMPT, end.end(), seconds)
+        self.wait_for_prompt(end.end())
         printed = self.console.output[start:end.end()]
         return printed.decode(errors="replace").replace("\r", "")
+
+    def wait_for_prompt(self, start):
+        """The shell's, in what was printed after position start."""
+        self.console.wait_for(PROMPT, start, LIMIT)
 
     def down(self):
         """Power off; all that was printed. It must end with status 0."""
@@ -129,19 +162,6 @@ class Machine:
         """User and system time of all threads, also of those that ended:
         the process's CPU clock (clock_getcpuclockid(3))."""
         return time.clock_gettime((~self.pid << 3) | 2)
-
-    def waited_seconds(self):
-        """How long the thread that ran most was ready to run and another
-        process had the processor."""
-        ran = []
-        for task in os.listdir(f"/proc/{self.pid}/task"):
-            try:
-                with open(f"/proc/{self.pid}/task/{task}/schedstat",
-                          encoding="ascii") as source:
-                    ran.append([int(x) for x in source.read().split()[:2]])
-            except (FileNotFoundError, ProcessLookupError):
-                pass  # the thread has just ended
-        return max(ran)[1] / 1e9 if ran else 0.0
 
     def memfd_blocks(self):
         """What the host has given to each memfd that is open, by inode."""

@@ -8,27 +8,25 @@ close().
 """
 
 import re
-import resource
 import subprocess
 import time
 
 import engines as known
 import results
+from asking import Asked, NoSample
 from engines import nano
 from machines import (ConsoleError, Machine, describe_host, progress)
 
 INITRD = "initramfs-bench.cpio.gz"
-LIMIT = 600  # seconds for one workload, to end what hangs
-# A workload that waited for a processor longer than this share of its time is
-# run again, as long as all repetitions took no more seconds than these.
+SAMPLES = {True: 3, False: 7}  # of a workload in each round; quick or not
+# A turn in which an engine waited for a processor longer than this share of
+# its sample is taken again, as long as all such turns took no more seconds.
 DISTURBED = 0.05
-ATTEMPTS = 3
-REPETITIONS = {True: 30, False: 300}  # quick or not
+REPETITIONS = {True: 20, False: 200}
 IDLE = 2  # seconds from the prompt to a look at memory, as in bench/memory
 MIB = 1 << 20
 BESIDE_RAM = ("code", "anonymous", "files", "page_tables")
 SAMPLE = re.compile(r"^work (\S+) ([0-9.e+-]+) (ns|us|ms)$", re.MULTILINE)
-NO_SAMPLE = re.compile(r"^work (\S+) (skipped|failed) (.*)$", re.MULTILINE)
 
 
 def describe(engines, options):
@@ -38,7 +36,8 @@ def describe(engines, options):
         found = re.search(r"^cpu MHz\s*: (\S+)", source.read(), re.MULTILINE)
     machine["mhz"] = round(float(found.group(1))) if found else None
     method = {"rounds": options.rounds, "quick": options.quick,
-              "guest_kernel": options.kernel, "commit": known.commit(),
+              "in_turn": True, "guest_kernel": options.kernel,
+              "commit": known.commit(),
               "programs": known.versions(engines)}
     return {"machine": machine, "method": method}
 
@@ -255,81 +254,84 @@ class Works:
         if machine:
             machine.console.close()
 
-    def ask(self, engine, name):
-        """One run: what it printed, its seconds, and how many of them it
-        waited for a processor."""
-        words = [name] + ["quick"] * self.quick
-        if not engine.is_machine():
-            return self.ask_natively(words)
-        machine = self.machine(engine)
-        waited, began = machine.waited_seconds(), time.monotonic()
-        text = machine.ask("/bench/work " + " ".join(words), "work end",
-                           LIMIT)
-        took = time.monotonic() - began
-        return text, took, machine.waited_seconds() - waited
-
-    def ask_natively(self, words):
-        """Every workload keeps one processor busy, so what is not its
-        processes' time is waiting."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        began = time.monotonic()
-        try:
-            done = subprocess.run([known.NATIVE, *words], text=True,
-                                  stdin=subprocess.DEVNULL, check=False,
-                                  stdout=subprocess.PIPE, timeout=LIMIT)
-        except subprocess.TimeoutExpired:
-            raise ConsoleError(f"not done within {LIMIT} s") from None
-        took = time.monotonic() - began
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used = (after.ru_utime + after.ru_stime - before.ru_utime -
-                before.ru_stime)
-        return done.stdout, took, max(took - used, 0.0)
-
-    def least_disturbed(self, engine, name):
-        """What the run printed that waited least, out of a few if need be."""
-        runs = []
-        while True:
-            runs.append(self.ask(engine, name))
-            text, took, waited = min(runs, key=lambda run: run[2] / run[1])
-            if waited <= DISTURBED * took or len(runs) == ATTEMPTS:
-                break
-            self.repetitions -= took
-            if self.repetitions < 0:
-                break
-        clock = re.search(r"^# clock ([0-9.]+)$", text, re.MULTILINE)
-        if clock:
-            sums = self.clocks.setdefault(engine.name, [0.0, 0.0, 0.0])
-            sums[0] += float(clock.group(1))
-            sums[1] += took
-            sums[2] += waited
-        return text
-
-    def take(self, engine, name):
-        """Samples of a workload; a word for the line of progress."""
+    def start(self, engine, name):
+        """The workload on this engine, ready for its samples; None, and a
+        word for the line of progress, if it gives none."""
+        machine = None
         if self.samples.has_failed(name, engine.name):
-            return "-"
+            return None, "-"
         try:
-            text = self.least_disturbed(engine, name)
-        except ConsoleError as error:
-            self.samples.none(name, engine.name, "failed", str(error))
+            if engine.is_machine():
+                machine = self.machine(engine)
+            return Asked(name, self.quick, machine), ""
+        except (ConsoleError, NoSample) as error:
+            return None, self.failed(engine, name, error)
+
+    def failed(self, engine, name, error):
+        kind = getattr(error, "kind", "failed")
+        self.samples.none(name, engine.name, kind, str(error))
+        if isinstance(error, ConsoleError):
             self.drop(engine)
-            return f"FAILED ({error})"
-        bad = NO_SAMPLE.search(text)
-        values = [float(value) for its_name, value, _ in
-                  SAMPLE.findall(text) if its_name == name]
-        if bad or not values:
-            kind, why = (bad.group(2), bad.group(3)) if bad else (
-                "failed", "no samples")
-            self.samples.none(name, engine.name, kind, why)
-            return f"{kind} ({why})"
-        self.samples.add(name, engine.name, values)
-        return f"{min(values):.4g}"
+        return f"{kind} ({error})"
+
+    def take_turns(self, name, asked, said):
+        """Samples of a workload from all engines on which it was started. A
+        turn in which one of them waited too long is taken again, while there
+        is time for that."""
+        taken = {engine: [] for engine in asked}
+        wanted = SAMPLES[self.quick]
+        number = 0
+        while asked and number < wanted:
+            began, turn, most = time.monotonic(), {}, 0.0
+            for engine in in_turn(list(asked), number):
+                try:
+                    turn[engine], share = asked[engine].sample()
+                    most = max(most, share)
+                except (ConsoleError, NoSample) as error:
+                    asked.pop(engine).close()
+                    taken.pop(engine)
+                    said[engine] = self.failed(engine, name, error)
+            took = time.monotonic() - began
+            if most > DISTURBED and self.repetitions > took:
+                self.repetitions -= took
+                continue
+            for engine, value in turn.items():
+                taken[engine].append(value)
+            number += 1
+        return taken
+
+    def finish(self, name, asked, said):
+        """Ends the workload everywhere."""
+        for engine, one in asked.items():
+            try:
+                one.end()
+            except ConsoleError as error:
+                said[engine] = self.failed(engine, name, error)
+            sums = self.clocks.setdefault(engine.name, [0.0, 0.0, 0.0])
+            sums[0] += one.clock or 0.0
+            sums[1] += one.seconds if one.clock else 0.0
+            sums[2] += one.waited
+            one.close()
+
+    def take(self, name, engines):
+        """Samples of a workload; a word for each engine."""
+        asked, said = {}, {}
+        for engine in engines:
+            one, said[engine] = self.start(engine, name)
+            if one:
+                asked[engine] = one
+        taken = self.take_turns(name, asked, said)
+        self.finish(name, asked, said)
+        for engine, values in taken.items():
+            if not self.samples.has_failed(name, engine.name):
+                self.samples.add(name, engine.name, values)
+                said[engine] = f"{min(values):.4g}"
+        return said
 
     def round(self, number):
         for index, name in enumerate(self.samples.titles):
-            said = {engine.name: self.take(engine, name)
-                    for engine in in_turn(self.engines, number + index)}
-            shown = ", ".join(f"{engine.name} {said[engine.name]}"
+            said = self.take(name, in_turn(self.engines, number + index))
+            shown = ", ".join(f"{engine.name} {said[engine]}"
                               for engine in self.engines)
             progress(f"round {number} {name}: {shown} "
                      f"{self.samples.titles[name][0]}")

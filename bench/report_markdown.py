@@ -54,6 +54,14 @@ def with_spread(figures):
     return f"{number(figures['median'])} ({number(low)}-{number(high)})"
 
 
+def ratio(data, name, engine, base):
+    """A ratio, and what it lies between."""
+    found = results.ratio(data, "work", name, engine, base)
+    ends = results.ratio_interval(data, "work", name, engine, base)
+    return times(found) + (f" ({number(ends[0])}-{number(ends[1])})"
+                           if ends else "")
+
+
 def work_table(data):
     base, engines = text.base_engine(data), data["engines"]
     compared = text.compared(data) if base else []
@@ -65,9 +73,10 @@ def work_table(data):
                 row.get("title", name), f"`{name}`", row["unit"],
                 *(with_spread(row["engines"].get(one, {}))
                   for one in engines),
-                *(times(of(data, "work", name, one, base))
-                  for one in compared
-                  for of in (results.ratio, results.least_ratio))])
+                *(cell for one in compared for cell in (
+                    ratio(data, name, one, base),
+                    times(results.least_ratio(data, "work", name, one,
+                                              base))))])
     return table(["workload", "name", "unit", *(f"{one}:" for one in engines),
                   *(head for one in compared
                     for head in (f"{one}/{base}:", "least:"))], rows)

@@ -138,16 +138,20 @@ def method_sentences(data):
     programs = ", ".join(f"{name}: {version}" for name, version in
                          method.get("programs", {}).items())
     samples = 3 if method.get("quick") else 7
+    turns = ("All engines take each sample in turn, so that one stands next "
+             "to the others' in time, and ratios are medians of those within "
+             "a turn, with the interval in which they lie at 95 % where there "
+             "are enough. " if method.get("in_turn") else "")
     lines = [
         f"{method.get('rounds')} rounds"
         f"{', quick' if method.get('quick') else ''}; in each, every engine "
-        "takes its turn at every row, one right after the other, and every "
-        "other time in the opposite order. Guest kernel "
+        "takes its turn at every row, and every other time in the opposite "
+        "order. Guest kernel "
         f"{method.get('guest_kernel')}, 256 MiB. Ringfall at commit "
         f"{method.get('commit')}. {programs}.",
         f"A workload warms up, then gives {samples} samples in each round. "
-        "Figures are medians; lines beside them go from the least to the "
-        "most. Native is the same 32-bit binary on the host. All engines' "
+        f"{turns}Figures are medians; lines beside them go from the least to "
+        "the most. Native is the same 32-bit binary on the host. All engines' "
         "guests are up at the same time, and idle while another is measured. "
         "A workload checks what it computed.",
         "Nanobenchmarks are cycles of the TSC for one operation, the loop "

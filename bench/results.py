@@ -71,11 +71,38 @@ def spread(figures):
     return figures["min"], figures["max"]
 
 
+def _pairs(data, section, name, engine, base):
+    """engine's samples over base's of the same turns, in order; empty where
+    samples were not taken in turn."""
+    row = rows_of(data, section).get(name, {})
+    above, below = (row.get(one, {}).get("samples", [])
+                    for one in (engine, base))
+    if (section != "work" or not data["method"].get("in_turn") or
+            len(above) != len(below)):
+        return []
+    return sorted(a / b for a, b in zip(above, below))
+
+
 def ratio(data, section, name, engine, base):
-    """engine's figure over base's, or None."""
+    """engine's figure over base's, or None: the median of the ratios within
+    one turn, or else the ratio of medians."""
+    pairs = _pairs(data, section, name, engine, base)
+    if pairs:
+        return statistics.median(pairs)
     above = median(data, section, name, engine)
     below = median(data, section, name, base)
     return above / below if above is not None and below else None
+
+
+def ratio_interval(data, section, name, engine, base):
+    """Between which two the ratio lies at a confidence of 95 %, by the ranks
+    of the ratios within turns (the median's binomial interval, normal
+    approximation); None where there are too few for that."""
+    pairs = _pairs(data, section, name, engine, base)
+    rank = math.floor(len(pairs) / 2 - 0.98 * math.sqrt(len(pairs)))
+    if rank < 1:
+        return None
+    return pairs[rank - 1], pairs[-rank]
 
 
 def least_ratio(data, section, name, engine, base):

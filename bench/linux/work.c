@@ -4,13 +4,17 @@
  * one, in a guest or on the host. A workload first runs with ever more
  * operations until a sample takes long enough for the clock (this warms up
  * too), then its samples are printed, one line each: `work NAME VALUE UNIT`
- * for one operation. Law: the last line is always `work end`; the line before
- * says how long it all took on this machine's own clock, so that whoever
- * started it can see whether that clock is right.
+ * for one operation. With `asked` behind the name, `work ready` follows the
+ * warming up, and each sample waits for a line of input, so that two machines
+ * can take theirs in turn; a line `end`, or the input's end, is the last.
+ * Law: the last line is always `work end`; the line before says how long it
+ * all took on this machine's own clock, waiting for input left out, so that
+ * whoever started it can see whether that clock is right.
  */
 #include "work.h"
 #include <sched.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +36,7 @@ static const uint64_t SAMPLE_NS_QUICK = 25000000;
 static const uint64_t PATIENCE_NS = 4000000000;
 
 static const char *running = "";
-static uint64_t began;
+static uint64_t began, waited;
 
 uint64_t work_now(void)
 {
@@ -43,7 +47,8 @@ uint64_t work_now(void)
 
 static void say_end(void)
 {
-    printf("# clock %.3f\nwork end\n", (double)(work_now() - began) / 1e9);
+    printf("# clock %.3f\nwork end\n",
+           (double)(work_now() - began - waited) / 1e9);
     fflush(stdout);
 }
 
@@ -141,38 +146,68 @@ static unsigned long calibrate(const struct workload *one, uint64_t wanted)
     }
 }
 
-static void run(const struct workload *one, int quick)
+/* Waits for a line of input. Is another sample wanted? */
+static bool is_asked(void)
+{
+    char line[64];
+    uint64_t from = work_now();
+    bool more = fgets(line, sizeof line, stdin) && strcmp(line, "end\n") != 0;
+    waited += work_now() - from;
+    return more;
+}
+
+/* Takes one and prints it; how long it took. */
+static uint64_t sample(const struct workload *one, unsigned long count)
+{
+    double unit = one->unit[0] == 'n' ? 1 : one->unit[0] == 'u' ? 1e3 : 1e6;
+    uint64_t took = one->run(count);
+    printf("work %s %.6g %s\n", one->name, (double)took / (double)count / unit,
+           one->unit);
+    fflush(stdout);
+    return took;
+}
+
+static void run(const struct workload *one, bool quick, bool asked)
 {
     const char *missing = one->prepare ? one->prepare() : NULL;
     if (missing) {
         printf("work %s skipped %s\n", one->name, missing);
         return;
     }
-    double unit = one->unit[0] == 'n' ? 1 : one->unit[0] == 'u' ? 1e3 : 1e6;
     unsigned long count = calibrate(one, quick ? SAMPLE_NS_QUICK : SAMPLE_NS);
     int samples = quick ? SAMPLES_QUICK : SAMPLES;
-    for (int i = 0; i < samples; i++) {
-        uint64_t took = one->run(count);
-        printf("work %s %.6g %s\n", one->name,
-               (double)took / (double)count / unit, one->unit);
+    if (asked) {
+        printf("work ready\n");
         fflush(stdout);
-        if (took > PATIENCE_NS && samples > SAMPLES_QUICK)
-            samples = SAMPLES_QUICK;
+        while (is_asked())
+            sample(one, count);
+        return;
     }
+    for (int i = 0; i < samples; i++)
+        if (sample(one, count) > PATIENCE_NS && samples > SAMPLES_QUICK)
+            samples = SAMPLES_QUICK;
 }
 
 int main(int argc, char **argv)
 {
-    const struct workload *one = NULL;
-    int quick = argc == 3 && strcmp(argv[2], "quick") == 0;
+    const struct workload *one = argc > 1 ? find(argv[1]) : NULL;
+    bool quick = false, asked = false, known = true;
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "quick") == 0)
+            quick = true;
+        else if (strcmp(argv[i], "asked") == 0)
+            asked = true;
+        else
+            known = false;
+    }
     began = work_now();
     if (argc == 2 && strcmp(argv[1], "list") == 0) {
         list();
-    } else if ((argc == 2 || quick) && (one = find(argv[1])) != NULL) {
+    } else if (one && known) {
         running = one->name;
-        run(one, quick);
+        run(one, quick, asked);
     } else {
-        fprintf(stderr, "usage: work list, or work NAME [quick]\n");
+        fprintf(stderr, "usage: work list, or work NAME [quick] [asked]\n");
         return 2;
     }
     say_end();
