@@ -21,6 +21,7 @@
 #define LOW_SPACE   (1ull << 32)
 #define FAILURES    3    /* to make a sandbox, before that is given up */
 #define CODE_KERNEL 0x80 /* si_code of a fault without an address */
+#define MAX_CLOCKS  8    /* readings of the TSC before that is translated */
 #define EFL_HOST    (EFL_ARITH | EFL_TF | EFL_NT | EFL_AC | SANDBOX_STICKY)
 
 /* --- may it run? --------------------------------------------------------- */
@@ -215,9 +216,33 @@ static bool back_to_call(const struct engine_bt *bt, struct user_regs_struct *r)
     return true;
 }
 
+/* rdtsc faults in a sandbox. Going on in translated code would leave a program
+ * there till the kernel returns to it; reading the clock for it does not. One
+ * that reads it again and again, though, is better off there. */
+static bool read_clock(const struct engine_bt *bt, struct user_regs_struct *r,
+                       const struct sandbox_stop *stop)
+{
+    struct vcpu *v = bt->v;
+    uint32_t next = (uint32_t)r->rip + 2;
+    uint64_t tsc;
+
+    if (stop->signal != SIGSEGV || stop->code != CODE_KERNEL ||
+        (v->cr4 & CR4_TSD) || (r->eflags & EFL_TF) ||
+        byte_before(bt, next, 2) != 0x0f || byte_before(bt, next, 1) != 0x31)
+        return false;
+    tsc = v->world->tsc(v);
+    r->rax = (uint32_t)tsc;
+    r->rdx = tsc >> 32;
+    r->rip = next;
+    r->eflags &= ~(uint64_t)EFL_RF;
+    stat_inc(DIRECT_CLOCKS);
+    return true;
+}
+
 /* What there is to do beyond going on translated at v->eip. */
 enum outcome {
     RUN_ON,         /* a hidden fault: the sandbox runs again */
+    RUN_CLOCK,      /* a rdtsc, done: likewise */
     RUN_KICKED,     /* somebody wants attention */
     RUN_TRANSLATED, /* the instruction at v->eip is for translated code */
     RUN_SYSENTER,
@@ -228,7 +253,8 @@ enum outcome {
 
 static enum outcome look_at(struct direct *d, struct direct_space *s,
                             struct user_regs_struct *r,
-                            const struct sandbox_stop *stop)
+                            const struct sandbox_stop *stop,
+                            unsigned clocks_left)
 {
     bool page_fault =
         stop->signal == SIGSEGV &&
@@ -252,6 +278,8 @@ static enum outcome look_at(struct direct *d, struct direct_space *s,
         return RUN_ON;
     if (page_fault)
         s->expected = (gva_t)stop->address;
+    if (clocks_left && read_clock(d->bt, r, stop))
+        return RUN_CLOCK;
     switch (stop->signal) {
     case SIGTRAP:
         if (stop->code == TRAP_TRACE)
@@ -275,6 +303,7 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
 {
     struct vcpu *v = d->bt->v;
     enum outcome outcome = RUN_KICKED;
+    unsigned clocks_left = MAX_CLOCKS;
     struct sandbox_stop stop;
     uint64_t began;
 
@@ -290,7 +319,8 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
         s->ran += __builtin_ia32_rdtsc() - began;
         __atomic_store_n(&d->running, 0, __ATOMIC_SEQ_CST);
         stat_inc(DIRECT_STOPS);
-        outcome = look_at(d, s, r, &stop);
+        outcome = look_at(d, s, r, &stop, clocks_left);
+        clocks_left -= outcome == RUN_CLOCK;
         log_event(EXITS,
                   "direct eip=%08x why=%u signal=%u code=%d address=%08llx "
                   "outcome=%u",
@@ -298,7 +328,7 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
                   (unsigned long long)stop.address, outcome);
         r->orig_rax = UINT64_MAX;
         policy_count_stop(d, s);
-    } while (outcome == RUN_ON);
+    } while (outcome == RUN_ON || outcome == RUN_CLOCK);
     return outcome;
 }
 
