@@ -11,6 +11,9 @@ import results
 from report_text import number, times
 
 
+NEAR = 1.10  # user=auto against the better way
+
+
 def table(heads, rows):
     """A Markdown table; a head that ends in a colon is aligned right."""
     lines = ["| " + " | ".join(head.rstrip(":") for head in heads) + " |",
@@ -82,6 +85,23 @@ def work_table(data):
                     for head in (f"{one}/{base}:", "least:"))], rows)
 
 
+def choice_table(data):
+    """What user=auto chose, against what it could have chosen."""
+    base = text.base_engine(data)
+    rows = [[f"`{name}`", *(ratio(data, name, one, base)
+                            for one in ("translate", "direct", "bt")),
+             better, ratio(data, name, "bt", better),
+             "yes" if found <= NEAR else f"no, {number(found)}x"]
+            for name, better, found in text.choices(data)]
+    if not rows:
+        return ""
+    near = sum(row[-1] == "yes" for row in rows)
+    return table(["workload", f"translate/{base}:", f"direct/{base}:",
+                  f"bt/{base}:", "the better", "bt/the better:",
+                  "within 10 %"], rows) + (
+        f"\nWithin 10 % of the better: {near} of {len(rows)}.\n")
+
+
 def nano_table(data):
     engines = text.machines(data)
     rows = [[f"`{name}`",
@@ -121,6 +141,8 @@ def sections(data):
                           for engine, mean, count in text.means(data))
         found.append(("Linux workloads", work_table(data) +
                       (f"\nGeometric means: {means}.\n" if means else "")))
+        found.append(("How user code runs: user=auto beside the two ways",
+                      choice_table(data)))
     if data["nano"]:
         found.append(("Nanobenchmarks", nano_table(data)))
     if data["boot"]:

@@ -98,6 +98,29 @@ def means(data):
     return found
 
 
+def better_of(data, name, engines):
+    """That of some engines which takes the least time for a workload; None
+    where one of them has no figure."""
+    figures = {one: results.median(data, "work", name, one) for one in engines}
+    if not figures or None in figures.values():
+        return None
+    return min(figures, key=figures.get)
+
+
+def choices(data):
+    """How user code runs if the monitor chooses, beside both ways: for each
+    workload (name, the better way, the choice's ratio to it). Empty where one
+    of the three was not measured."""
+    found = []
+    for _, names in work_groups(data):
+        for name in names:
+            better = better_of(data, name, ("translate", "direct"))
+            ratio = better and results.ratio(data, "work", name, "bt", better)
+            if ratio:
+                found.append((name, better, ratio))
+    return found
+
+
 def reasons(data):
     """Lines on what has no figure, and why."""
     lines = [f"`{name}` was left out: {why}."
