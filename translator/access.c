@@ -330,10 +330,8 @@ static void cold_exit(struct context *c, const struct cold *cold)
     struct emit *e = &c->e;
     uint32_t site = (uint32_t)(cold->jump - e->start);
 
-    if (cold->branch && c->segmented) {
-        emit_mov_ri32(e, HOST_ADD, cold->target);
-        emit_call_id(c, &c->insns[cold->insn], CALLOUT_ID_branch_check, 0);
-    }
+    if (cold->branch && c->segmented)
+        emit_branch_check(c, &c->insns[cold->insn], cold->target);
     emit_mov_ri32(e, R8, cold->target);
     if (!cold->chain) {
         emit_jmp(e, cold->stub);

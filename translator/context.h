@@ -120,6 +120,9 @@ void cold_add(struct context *c, enum cold_kind kind, uint8_t *jump,
  * seen, if it may be chained to) and the jump cache. */
 void emit_indirect(struct context *c);
 void emit_exit_jmp(struct context *c, uint32_t target);
+/* #GP if a taken branch leads beyond the CS limit. */
+void emit_branch_check(struct context *c, const struct insn *insn,
+                       uint32_t target);
 void emit_flow(struct context *c, const struct insn *insn);
 void emit_cold(struct context *c);
 bool insn_ends_tu(const struct insn *insn);

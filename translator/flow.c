@@ -161,11 +161,15 @@ static void branch_to(struct context *c, uint8_t *jump, uint32_t target)
     c->cold[c->cold_count - 1].branch = true;
 }
 
-/* The target in HOST_TEMP (which is lost) against the CS limit. */
+/* The target in HOST_TEMP against the CS limit. */
 static void check_target(struct context *c, const struct insn *insn)
 {
-    emit_mov_rr32(&c->e, HOST_ADD, HOST_TEMP);
+    struct emit *e = &c->e;
+
+    emit_store64(e, HOST_TEMP, STATE(scratch[SCRATCH_TARGET]));
+    emit_mov_rr32(e, HOST_ADD, HOST_TEMP);
     emit_call_id(c, insn, CALLOUT_ID_branch_check, 0);
+    emit_load64(e, HOST_TEMP, STATE(scratch[SCRATCH_TARGET]));
 }
 
 void emit_exit_jmp(struct context *c, uint32_t target)
@@ -206,7 +210,8 @@ void exit_dispatch(struct context *c, uint32_t eip)
     emit_dispatch_jmp(c);
 }
 
-static void load_target_once(struct context *c, const struct insn *insn)
+/* The r/m operand of an indirect jump or call into HOST_TEMP, checked. */
+static void load_target(struct context *c, const struct insn *insn)
 {
     struct emit *e = &c->e;
 
@@ -220,16 +225,8 @@ static void load_target_once(struct context *c, const struct insn *insn)
     }
     if (insn->opsize == 2)
         emit_movzx16(e, HOST_TEMP, HOST_TEMP);
-}
-
-/* The r/m operand of an indirect jump or call into HOST_TEMP, checked. */
-static void load_target(struct context *c, const struct insn *insn)
-{
-    load_target_once(c, insn);
-    if (!c->segmented)
-        return;
-    check_target(c, insn);
-    load_target_once(c, insn);
+    if (c->segmented)
+        check_target(c, insn);
 }
 
 static void emit_far(struct context *c, const struct insn *insn)
@@ -345,10 +342,8 @@ static void emit_near_ret(struct context *c, const struct insn *insn)
     struct emit *e = &c->e;
 
     load_return(c, insn);
-    if (c->segmented) {
+    if (c->segmented)
         check_target(c, insn);
-        load_return(c, insn);
-    }
     emit_esp_add(c, (int32_t)(insn->opsize + (insn->imm & 0xffff)));
     emit_mov_rr32(e, R8, HOST_TEMP);
     if (paired(c))
@@ -383,18 +378,33 @@ void emit_next_round(struct context *c, const struct insn *insn)
                   insn_next(insn));
 }
 
-/* cx forms: 64-bit mode has no 16-bit count, so ecx is built for the test. */
-static void loop_count16(struct context *c, bool decrement)
+/* ecx or cx, without flags; uses r9. */
+static void loop_count(struct context *c, const struct insn *insn, int32_t n)
 {
     struct emit *e = &c->e;
 
-    if (decrement) {
-        emit_lea32(e, R9, host_ref(RCX, -1));
-        emit_reg(e, &(struct enc){.opcode = 0x8b, .reg = RCX, .opsize = true},
-                 R9); /* mov cx, r9w */
+    if (insn->enc.opcode == 0xe3) /* jecxz */
+        return;
+    if (insn->addrsize == 4) {
+        emit_lea32(e, RCX, host_ref(RCX, n));
+        return;
     }
-    emit_mov_rr64(e, R14, RCX);
-    emit_movzx16(e, RCX, RCX);
+    emit_lea32(e, R9, host_ref(RCX, n));
+    emit_reg(e, &(struct enc){.opcode = 0x8b, .reg = RCX, .opsize = true},
+             R9); /* mov cx, r9w */
+}
+
+void emit_branch_check(struct context *c, const struct insn *insn,
+                       uint32_t target)
+{
+    bool loop = insn->rule->class == CLASS_LOOP;
+
+    if (loop) /* one that faults has not counted */
+        loop_count(c, insn, 1);
+    emit_mov_ri32(&c->e, HOST_ADD, target);
+    emit_call_id(c, insn, CALLOUT_ID_branch_check, 0);
+    if (loop)
+        loop_count(c, insn, -1);
 }
 
 /* loop, loope, loopne, jecxz, jcxz: flags untouched. */
@@ -405,10 +415,12 @@ static void emit_loop(struct context *c, const struct insn *insn)
     unsigned op = insn->enc.opcode;
     uint8_t *zero, *skip = NULL, *taken = NULL;
 
-    if (wide && op != 0xe3)
-        emit_lea32(e, RCX, host_ref(RCX, -1));
-    if (!wide)
-        loop_count16(c, op != 0xe3);
+    loop_count(c, insn, -1);
+    if (!wide) { /* 64-bit mode has no 16-bit count: ecx is built for the test
+                  */
+        emit_mov_rr64(e, R14, RCX);
+        emit_movzx16(e, RCX, RCX);
+    }
     zero = emit_jecxz_open(e);
     if (!wide)
         emit_mov_rr64(e, RCX, R14);
@@ -417,7 +429,7 @@ static void emit_loop(struct context *c, const struct insn *insn)
         emit_close8(e, zero);
         if (!wide)
             emit_mov_rr64(e, RCX, R14);
-        emit_exit_jmp(c, target_of(insn));
+        branch_to(c, emit_jmp_open(e), target_of(insn));
         emit_close8(e, skip);
         return;
     }
@@ -425,7 +437,7 @@ static void emit_loop(struct context *c, const struct insn *insn)
         taken = emit_jmp_open(e);
     else /* e1 loope: taken if ZF; e0 loopne: if not */
         taken = emit_jcc_open(e, op == 0xe1 ? 4 : 5);
-    exit_to(c, taken, target_of(insn));
+    branch_to(c, taken, target_of(insn));
     if (!wide)
         skip = emit_jmp8_open(e);
     emit_close8(e, zero);

@@ -97,6 +97,7 @@ enum tc_exit {
 #define SCRATCH_RESULT    0 /* what slow_access, seg_check left */
 #define SCRATCH_TEMP      1 /* HOST_TEMP over a slow side */
 #define SCRATCH_DIRECTION 2 /* lods reads it; never written */
+#define SCRATCH_TARGET    3 /* of a near transfer, over its check */
 #define SCRATCH_SITE      5 /* number of a guilty site, place << 32 */
 #define SCRATCH_TC_RSP    7 /* private host stack over an exit */
 
