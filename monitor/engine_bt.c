@@ -90,7 +90,8 @@ static void trace_frame(void *opaque, gfn_t gfn, bool on)
 #define GUARDED_CALLOUTS(X)                                                    \
     X(movs)                                                                    \
     X(stos)                                                                    \
-    X(ins) X(lods) X(cmps) X(scas) X(pusha) X(popa) X(pushf) X(enter) X(bound) \
+    X(ins)                                                                     \
+    X(lods) X(cmps) X(scas) X(pusha) X(popa) X(pushf) X(enter) X(bound)        \
         X(fxsave) X(fxrstor) X(xsave) X(xrstor) X(fnsave) X(fnstenv) X(gather) \
             X(vmaskmov) X(sgdt) X(sidt) X(lgdt) X(lidt) X(sldt) X(lldt) X(str) \
                 X(smsw) X(lmsw) X(arpl) X(lar) X(lsl) X(verr) X(verw)          \
@@ -504,6 +505,7 @@ static bool make_parts(struct engine_bt *bt)
         .checked_all = bt->options.checked_all,
         .bmi2 = host_has_bmi2(&bt->options),
         .rdtscp = host_has_rdtscp(),
+        .word_selectors = bt_host_pushes_words(),
         .calm = bt->options.without & OPT_CALM ? 0
                 : bt->options.calm             ? bt->options.calm
                                                : CALM_DEFAULT,

@@ -112,6 +112,11 @@ void bt_fpu_forget_code(struct engine_bt *bt);
 /* Callouts: fxsave64 with the guest's addresses in place of the host's. */
 void bt_fpu_image(struct vcpu *v, uint8_t *image);
 
+/* --- bt_probe.c ---------------------------------------------------------- */
+/* Does the host push a selector by a 16-bit move, and leave the upper half of
+ * a 32-bit slot alone? Processors differ (SDM 2B PUSH). */
+bool bt_host_pushes_words(void);
+
 /* --- host_fault.c -------------------------------------------------------- */
 /* Installs the handlers of host faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL,
  * SIGTRAP) on the calling thread's alternate stack; 0 or negative errno. */

@@ -24,17 +24,24 @@ static int stack_segment(const struct insn *insn)
     return -1;
 }
 
-void emit_push(struct context *c, unsigned size, enum host_reg r)
+/* Writes the lower `width` bytes of r at the foot of a slot of `size`. */
+static void push_part(struct context *c, unsigned size, unsigned width,
+                      enum host_reg r)
 {
     struct mem_ref m =
-        access_stack(c, -(int)size, size, MEM_WRITE | MEM_NO_READ);
+        access_stack(c, -(int)size, width, MEM_WRITE | MEM_NO_READ);
 
     emit_mem(
         &c->e,
-        &(struct enc){.opcode = 0x89, .reg = (uint8_t)r, .opsize = size == 2},
+        &(struct enc){.opcode = 0x89, .reg = (uint8_t)r, .opsize = width == 2},
         &m);
     emit_esp_add(c, -(int)size);
     access_end(c, true);
+}
+
+void emit_push(struct context *c, unsigned size, enum host_reg r)
+{
+    push_part(c, size, size, r);
 }
 
 static void push_immediate(struct context *c, const struct insn *insn)
@@ -63,8 +70,10 @@ static void emit_push_insn(struct context *c, const struct insn *insn)
     if (seg >= 0) {
         struct mem_ref sel = selector_ref((unsigned)seg);
 
+        /* SDM 2B PUSH: a dword extended by zeros, or a 16-bit move */
         emit_load_zx(e, 2, HOST_TEMP, sel);
-        emit_push(c, insn->opsize, HOST_TEMP);
+        push_part(c, insn->opsize,
+                  c->t->options.word_selectors ? 2 : insn->opsize, HOST_TEMP);
     } else if (insn->opcode_reg_kind != KIND_NONE) {
         emit_push(c, insn->opsize, host_gpr(insn->opcode_reg));
     } else if (insn->has_modrm && insn->modrm_is_reg) {
@@ -122,7 +131,7 @@ static void pop_segment(struct context *c, const struct insn *insn,
     uint8_t *done = NULL;
 
     if (insn->opsize == 4 && segment_memo_applies(c, seg)) {
-        struct mem_ref m = access_stack(c, 0, 4, MEM_READ);
+        struct mem_ref m = access_stack(c, 0, 2, MEM_READ);
 
         emit_load_zx(e, 2, R8, m);
         access_end(c, false);

@@ -21,12 +21,13 @@
 struct translator;
 
 struct translator_options {
-    unsigned insn_max; /* instructions per TU, 1..64; 0 default */
-    bool checked_all;  /* soft-TLB form everywhere */
-    bool bmi2;         /* the host has BMI2 and may use it */
-    bool rdtscp;       /* the host has RDTSCP */
-    unsigned calm;     /* executions that calm a site down; 0: never */
-    uint32_t without;  /* enum optimisation bits */
+    unsigned insn_max;   /* instructions per TU, 1..64; 0 default */
+    bool checked_all;    /* soft-TLB form everywhere */
+    bool bmi2;           /* the host has BMI2 and may use it */
+    bool rdtscp;         /* the host has RDTSCP */
+    bool word_selectors; /* it pushes a selector by a 16-bit move */
+    unsigned calm;       /* executions that calm a site down; 0: never */
+    uint32_t without;    /* enum optimisation bits */
 };
 
 /* How a site whose plain form keeps faulting is to be translated. */

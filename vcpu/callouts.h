@@ -47,7 +47,7 @@
                 X(sysexit) /* segment registers: ARG_SECOND = enum seg.        \
                             * load_seg: reg/mem operand; load_far (lds..): lin \
                             * = pointer, ARG_REG = register, size operand */   \
-        X(load_seg) X(push_seg) X(pop_seg)                                     \
+        X(load_seg) X(pop_seg)                                     \
             X(load_far) /* system tables */ /* lgdt..sidt: lin, ARG_SIZE. lar, \
                                              * lsl: source reg/mem, ARG_SECOND \
                                              * = destination, ARG_SIZE its     \

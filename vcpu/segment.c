@@ -336,24 +336,6 @@ enum callout_result callout_load_seg(struct vcpu *v, uint32_t arg, uint32_t lin)
     return loaded(v, s, true);
 }
 
-enum callout_result callout_push_seg(struct vcpu *v, uint32_t arg, uint32_t lin)
-{
-    /* A 32-bit push writes 16 bits and leaves the upper half of the slot as
-     * it was, as processors since the P6 do (SDM 2B PUSH). */
-    unsigned size = ARG_SIZE(arg) == 2 ? 2 : 4;
-    uint32_t esp = esp_read(v) - size;
-    uint16_t selector = v->seg[ARG_SECOND(arg)].selector;
-    gva_t at;
-
-    (void)lin;
-    esp &= stack_mask(&v->seg[SEG_SS]);
-    if (!vcpu_seg_check(v, SEG_SS, esp, size, MEM_WRITE, &at) ||
-        !v->world->mem_write(v, at, &selector, 2, write_flags(v)))
-        return vcpu_deliver_fault(v);
-    esp_write(v, esp);
-    return CALLOUT_NEXT;
-}
-
 enum callout_result callout_pop_seg(struct vcpu *v, uint32_t arg, uint32_t lin)
 {
     enum seg s = (enum seg)ARG_SECOND(arg);
@@ -362,8 +344,9 @@ enum callout_result callout_pop_seg(struct vcpu *v, uint32_t arg, uint32_t lin)
     uint32_t selector;
 
     (void)lin;
-    /* ESP moves by the old SS.B: loading SS may change it. */
-    if (!stack_peek(v, 0, size, &selector, 1) || !segment_load(v, s, selector))
+    /* Processors read two bytes of a slot of four. ESP moves by the old SS.B:
+     * loading SS may change it. */
+    if (!stack_peek(v, 0, 2, &selector, 1) || !segment_load(v, s, selector))
         return vcpu_deliver_fault(v);
     v->gpr[GPR_ESP] = (esp & ~old_mask) | ((esp + size) & old_mask);
     return loaded(v, s, true);

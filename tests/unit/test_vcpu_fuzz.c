@@ -184,7 +184,6 @@ static const struct {
     OP(sysenter, PLAIN),
     OP(sysexit, PLAIN),
     OP(load_seg, SEGMENT),
-    OP(push_seg, SEGMENT),
     OP(pop_seg, SEGMENT),
     OP(load_far, SEGMENT),
     OP(lldt, PLAIN),

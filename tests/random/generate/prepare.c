@@ -341,9 +341,6 @@ bool prepare(struct sequence *s, const struct form *f, uint32_t *linear)
     case M(BOUND):
         *linear = DATA_BASE + 8 * random_below(s->random, DATA_SIZE / 8);
         return true;
-    case M(PUSH): /* of a segment register: see follow_up() */
-        return (f->map == 0 && (f->opcode & 0xe7) != 0x06) ||
-               !s->alignment_checked;
     case M(POPF):
     case M(POPFD):
         emit_push(s, pick_eflags(s));
@@ -377,11 +374,6 @@ void follow_up(struct sequence *s, const struct form *f,
     unsigned reg = f->modrm >> 3 & 7;
 
     switch (f->mnemonic) {
-    case M(PUSH): /* of a segment register: writes two bytes or four */
-        if (f->map == 1 || (f->opcode & 0xe7) == 0x06)
-            emit(s, (uint8_t[]){0x66, 0xc7, 0x44, 0x24, 2, 0, 0},
-                 f->wide ? 0 : 7);
-        break;
     case M(LAR): /* bits 16 to 19 are the processor's choice: movzx */
         if (!f->wide)
             emit(s, (uint8_t[]){0x0f, 0xb7, (uint8_t)(0xc0 | reg << 3 | reg)},
