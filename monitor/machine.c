@@ -330,6 +330,7 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
         .debug_exit = o->debug_exit,
         .debug_exit_port = o->debug_exit_port,
         .debug_exit_size = o->debug_exit_size,
+        .testdev = o->testdev,
         .firmware = m->rom.bytes != NULL,
         .no_acpi = o->no_acpi,
         .no_hpet = o->no_hpet,

@@ -86,6 +86,7 @@ struct machine_options {
     bool debug_exit;
     uint16_t debug_exit_port;
     unsigned debug_exit_size;
+    bool testdev;
     enum accelerator accel[MACHINE_ACCELERATORS]; /* the first that works */
     unsigned accel_count;
     struct bt_options bt;

@@ -542,10 +542,22 @@ static bool device_debugcon(struct parse *p, struct pairs *pairs)
     return true;
 }
 
+static bool device_testdev(struct parse *p, struct pairs *pairs)
+{
+    struct pair pair;
+
+    while (pairs_next(pairs, &pair) > 0) {
+        if (strcmp(pair.key, "id") != 0)
+            return bad_property(p, "pc-testdev", &pair);
+    }
+    p->options->machine.testdev = true;
+    return true;
+}
+
 bool option_device(struct parse *p)
 {
     static const char *const known[] = {"isa-debug-exit", "isa-debugcon",
-                                        "help", NULL};
+                                        "pc-testdev", "help", NULL};
     struct pairs pairs = {p->value, "driver"};
     struct pair pair;
 
@@ -555,12 +567,16 @@ bool option_device(struct parse *p)
         return device_debug_exit(p, &pairs);
     if (strcmp(pair.value, "isa-debugcon") == 0)
         return device_debugcon(p, &pairs);
+    if (strcmp(pair.value, "pc-testdev") == 0)
+        return device_testdev(p, &pairs);
     if (strcmp(pair.value, "help") != 0)
         return parse_unknown(p, "device", pair.value, known);
     printf("isa-debug-exit,iobase=PORT,iosize=BYTES    a write ends the "
            "program\n"
            "isa-debugcon,iobase=PORT,chardev=ID        bytes written to the "
-           "port are output\n");
+           "port are output\n"
+           "pc-testdev                                 memory, ports and "
+           "interrupt lines for tests\n");
     p->done = true;
     return true;
 }

@@ -23,6 +23,7 @@
 #include "monitor/devices/mc146818.h"
 #include "monitor/devices/pci_host.h"
 #include "monitor/devices/piix4_pm.h"
+#include "monitor/devices/testdev.h"
 #include "monitor/devices/uart16550.h"
 
 #include <errno.h>
@@ -348,6 +349,21 @@ static bool create_debug_exit(struct device_set *set, char *why,
     return false;
 }
 
+static bool create_testdev(struct device_set *set, char *why, size_t why_size)
+{
+    struct wiring *w = set->wiring;
+    struct irq lines[TESTDEV_LINES];
+
+    if (!w->config.testdev)
+        return true;
+    for (unsigned i = 0; i < TESTDEV_LINES; i++)
+        lines[i] = i < 16 ? isa_irq(w, i) : (struct irq){set_apic_pin, w, i};
+    set->testdev = testdev_create(set->bus, lines);
+    if (!set->testdev)
+        snprintf(why, why_size, "a port of pc-testdev is taken");
+    return set->testdev != NULL;
+}
+
 static bool create_all(struct device_set *set, char *why, size_t why_size)
 {
     create_chips(set, set->wiring);
@@ -360,6 +376,7 @@ static bool create_all(struct device_set *set, char *why, size_t why_size)
     }
     return create_debug_console(set, why, why_size) &&
            create_debug_exit(set, why, why_size) &&
+           create_testdev(set, why, why_size) &&
            create_monitor(set, why, why_size);
 }
 
@@ -436,6 +453,7 @@ void devices_destroy(struct device_set *set)
     }
     fw_cfg_destroy(set->fw_cfg);
     debug_ports_destroy(set->debug);
+    testdev_destroy(set->testdev);
     i8237_destroy(set->dma);
     if (set->pm)
         piix4_pm_destroy(set->pm);

@@ -36,6 +36,7 @@ struct device_config {
     bool debug_exit;          /* -device isa-debug-exit */
     uint16_t debug_exit_port; /* 0: 0x501 */
     unsigned debug_exit_size; /* 0: 2 bytes */
+    bool testdev;             /* -device pc-testdev */
     bool firmware;            /* there is a ROM: it sets the chips up */
     bool no_hpet;
     bool no_acpi;       /* no PM block at 0x600 and no PIIX4 function */
@@ -79,6 +80,7 @@ struct device_set {
     struct piix4_pm *pm;
     struct i8237 *dma;
     struct debug_ports *debug;
+    struct testdev *testdev; /* NULL: none */
     struct fw_cfg *fw_cfg;
     struct hmp *hmp, *mux_hmp; /* -monitor; behind mon:stdio */
     struct wiring *wiring;

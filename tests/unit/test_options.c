@@ -175,6 +175,10 @@ START_TEST(devices_take_qemus_properties)
            "-device isa-debugcon,iobase=0x402,chardev=d");
     ck_assert_str_eq(m->debugcon, "chardev:d");
     ck_assert_uint_eq(m->debugcon_port, 0x402);
+    ck_assert(!m->testdev);
+    accept("-kernel k -device pc-testdev");
+    ck_assert(m->testdev);
+    refuse("-kernel k -device pc-testdev,iobase=1", "pc-testdev", "iobase");
     refuse("-kernel k -device isa-debug-exi", "isa-debug-exi",
            "'isa-debug-exit'");
     refuse("-kernel k -device isa-debug-exit,iosize=3", "iosize", "3");
