@@ -9,8 +9,9 @@ same. Machines are commands taking QEMU's options:
     run.py --dir build/guests --vmm build/release/ringfall --vmm qemu
     run.py --dir build/guests --vmm 'build/release/ringfall -accel bt,chain=off'
 
-The word `qemu` stands for qemu-system-i386 -accel tcg -cpu max, the word
-`native` for the host CPU (guests with the option `native` only).
+The word `qemu` stands for qemu-system-i386 -accel tcg -cpu max, the words
+`native` and `unicorn` for the host CPU and for libunicorn (each for guests
+with that option only).
 """
 import argparse
 import concurrent.futures
@@ -60,6 +61,8 @@ def run_guest(command, image, options, limit):
     argv += extra_options(options)
     if command == "native":
         argv = [str(image.with_suffix(".native"))]
+    if command == "unicorn":
+        argv[0] = str(image.with_name("unicorn-machine"))
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=limit,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -132,7 +135,7 @@ def try_guest(guest, machines, args):
     if host_lacks(options):
         return name, None
     for label, command in machines:
-        if command == "native" and "native" not in options:
+        if command in ("native", "unicorn") and command not in options:
             continue
         if (label == "qemu" and "hardware_only" in options
                 and not args.hardware_too):
