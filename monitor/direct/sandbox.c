@@ -51,7 +51,6 @@
 #define FLAGS_ORDER       (UINT64_MAX - 0x1ffff)
 #define FLAGS_ALWAYS      0x202 /* what flags always have in a process */
 #define XSTATE_BYTES      0x4000
-#define XSTATE_LEGACY     464 /* what of the FXSAVE image is state */
 #define XSTATE_BV         512 /* offset of XSTATE_BV in an XSAVE image */
 #define XSTATE_HEADER     64  /* its length, from there */
 #define XSTATE_YMM        576
@@ -330,6 +329,7 @@ static bool begin_orders(struct sandbox *box)
     regs.rbx = (uint64_t)(uintptr_t)box->host->orders_shown;
     regs.orig_rax = UINT64_MAX;
     regs.eflags = 0;
+    box->regs_known = false;
     return ptrace(PTRACE_SETREGS, box->pid, NULL, &regs) == 0;
 }
 
@@ -647,14 +647,30 @@ bool sandbox_set_tls(struct sandbox *box, unsigned i, uint32_t base)
 
 /* --- running ------------------------------------------------------------- */
 
+static bool note_vectors(struct sandbox *box, const uint8_t *fxsave,
+                         const uint8_t upper[8][16])
+{
+    memcpy(box->fxsave, fxsave, sizeof(box->fxsave));
+    if (upper)
+        memcpy(box->upper, upper, sizeof(box->upper));
+    box->vectors_known = upper ? VECTORS_ALL : VECTORS_LOW;
+    return true;
+}
+
 bool sandbox_set_fpu(struct sandbox *box, const uint8_t *fxsave)
 {
-    return ptrace(PTRACE_SETFPREGS, box->pid, NULL, fxsave) == 0;
+    if (box->vectors_known != VECTORS_UNKNOWN &&
+        memcmp(box->fxsave, fxsave, sizeof(box->fxsave)) == 0)
+        return true;
+    box->vectors_known = VECTORS_UNKNOWN;
+    return ptrace(PTRACE_SETFPREGS, box->pid, NULL, fxsave) == 0 &&
+           note_vectors(box, fxsave, NULL);
 }
 
 bool sandbox_get_fpu(struct sandbox *box, uint8_t *fxsave)
 {
-    return ptrace(PTRACE_GETFPREGS, box->pid, NULL, fxsave) == 0;
+    return ptrace(PTRACE_GETFPREGS, box->pid, NULL, fxsave) == 0 &&
+           note_vectors(box, fxsave, NULL);
 }
 
 /* The kernel takes all components or none: the others as they were. */
@@ -664,14 +680,20 @@ bool sandbox_set_vectors(struct sandbox *box, const uint8_t *fxsave,
     struct iovec iov = {xstate, sizeof(xstate)};
     const uint64_t components = 7;
 
+    if (box->vectors_known == VECTORS_ALL &&
+        memcmp(box->fxsave, fxsave, sizeof(box->fxsave)) == 0 &&
+        memcmp(box->upper, upper, sizeof(box->upper)) == 0)
+        return true;
+    box->vectors_known = VECTORS_UNKNOWN;
     if (ptrace(PTRACE_GETREGSET, box->pid, NT_X86_XSTATE, &iov) != 0)
         return false;
-    memcpy(xstate, fxsave, XSTATE_LEGACY);
+    memcpy(xstate, fxsave, SANDBOX_FXSAVE);
     memset(xstate + XSTATE_BV, 0, XSTATE_HEADER);
     memcpy(xstate + XSTATE_BV, &components, sizeof(components));
     memset(xstate + XSTATE_YMM, 0, XSTATE_YMMS);
     memcpy(xstate + XSTATE_YMM, upper, 8 * sizeof(upper[0]));
-    return ptrace(PTRACE_SETREGSET, box->pid, NT_X86_XSTATE, &iov) == 0;
+    return ptrace(PTRACE_SETREGSET, box->pid, NT_X86_XSTATE, &iov) == 0 &&
+           note_vectors(box, fxsave, upper);
 }
 
 bool sandbox_get_vectors(struct sandbox *box, uint8_t *fxsave,
@@ -681,9 +703,9 @@ bool sandbox_get_vectors(struct sandbox *box, uint8_t *fxsave,
 
     if (ptrace(PTRACE_GETREGSET, box->pid, NT_X86_XSTATE, &iov) != 0)
         return false;
-    memcpy(fxsave, xstate, XSTATE_LEGACY);
+    memcpy(fxsave, xstate, SANDBOX_FXSAVE);
     memcpy(upper, xstate + XSTATE_YMM, 8 * sizeof(upper[0]));
-    return true;
+    return note_vectors(box, fxsave, (const uint8_t(*)[16])upper);
 }
 
 static void describe(struct sandbox *box, int status, struct sandbox_stop *stop)
@@ -722,18 +744,24 @@ void sandbox_run(struct sandbox *box, struct user_regs_struct *regs,
         stop->signal = SIGUSR1;
         return;
     }
-    if (ptrace(PTRACE_SETREGS, box->pid, NULL, regs) != 0) {
+    if ((!box->regs_known ||
+         memcmp(&box->regs, regs, sizeof(box->regs)) != 0) &&
+        ptrace(PTRACE_SETREGS, box->pid, NULL, regs) != 0) {
         /* selectors that guest code can load and ptrace cannot */
         if (ptrace(PTRACE_GETREGS, box->pid, NULL, &now) != 0)
             stop->why = SANDBOX_GONE;
         return;
     }
     stop->why = SANDBOX_GONE;
+    box->regs_known = false;
+    box->vectors_known = VECTORS_UNKNOWN;
     if (ptrace(PTRACE_SYSEMU, box->pid, NULL, NULL) != 0)
         return;
     status = await(box);
     if (!status || ptrace(PTRACE_GETREGS, box->pid, NULL, regs) != 0)
         return;
+    box->regs = *regs;
+    box->regs_known = true;
     box->sticky = (uint32_t)regs->eflags & SANDBOX_STICKY;
     describe(box, status, stop);
 }

@@ -43,6 +43,9 @@ enum {
     SANDBOX_REVEALS = 8,
 };
 
+/* How much of an FXSAVE image is state. */
+#define SANDBOX_FXSAVE 464
+
 struct sandbox {
     const struct sandbox_host *host;
     pid_t pid;
@@ -53,6 +56,11 @@ struct sandbox {
     uint32_t sticky; /* SANDBOX_STICKY there */
     uint32_t tls_base[2]; /* of the selectors SANDBOX_TLS */
     uint8_t *rights;      /* per linear page, SANDBOX_* bits */
+    /* What it has, as last read or set: what is there is not set again. */
+    bool regs_known;
+    struct user_regs_struct regs;
+    enum { VECTORS_UNKNOWN, VECTORS_LOW, VECTORS_ALL } vectors_known;
+    uint8_t fxsave[SANDBOX_FXSAVE], upper[8][16];
 };
 
 /* Host selectors in a sandbox (Linux, x86-64): flat code and data, and two

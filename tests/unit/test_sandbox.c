@@ -369,6 +369,44 @@ START_TEST(fpu_state_goes_in_and_out)
 }
 END_TEST
 
+/* What is there already is not set again; what code changed is. */
+START_TEST(state_that_code_changed_is_set_again)
+{
+    uint8_t image[512] __attribute__((aligned(16))), now[512];
+    uint8_t upper[8][16], upper_now[8][16];
+    struct user_regs_struct first = regs;
+
+    ck_assert(sandbox_get_fpu(box, image));
+    memset(image + 160, 0x5a, 16); /* xmm0 */
+    for (unsigned i = 0; i < 3; i++) {
+        regs = first;
+        ck_assert(sandbox_set_fpu(box, image));
+        ck_assert(sandbox_set_fpu(box, image));
+        ck_assert(sandbox_get_fpu(box, now));
+        ck_assert_mem_eq(now + 160, image + 160, 16);
+        RUN(0x66, 0x0f, 0xef, 0xc0, 0x40); /* xmm0 = 0; inc eax */
+        ck_assert_uint_eq((uint32_t)regs.rax, (uint32_t)first.rax + 1);
+        ck_assert(sandbox_get_fpu(box, now));
+        ck_assert_uint_eq(now[160], 0);
+    }
+    if (!__builtin_cpu_supports("avx"))
+        return;
+    memset(upper, 0x33, sizeof(upper));
+    for (unsigned i = 0; i < 3; i++) {
+        regs = first;
+        ck_assert(sandbox_set_vectors(box, image, upper));
+        ck_assert(sandbox_set_vectors(box, image, upper));
+        ck_assert(sandbox_get_vectors(box, now, upper_now));
+        ck_assert_mem_eq(upper_now, upper, sizeof(upper));
+        RUN(0xc5, 0xf9, 0xef, 0xc0); /* vpxor xmm0: ymm0 = 0 */
+        ck_assert(sandbox_get_vectors(box, now, upper_now));
+        ck_assert_uint_eq(now[160], 0);
+        ck_assert_uint_eq(upper_now[0][0], 0);
+        ck_assert_uint_eq(upper_now[1][0], 0x33);
+    }
+}
+END_TEST
+
 /* A selector that code can load and ptrace refuses to set. */
 START_TEST(odd_selectors_do_not_break_it)
 {
@@ -559,6 +597,7 @@ int main(void)
     tcase_add_test(run, odd_selectors_do_not_break_it);
     tcase_add_test(run, another_thread_stops_a_loop);
     tcase_add_test(run, a_sandbox_ended_from_outside_is_noticed);
+    tcase_add_test(run, state_that_code_changed_is_set_again);
     tcase_add_test(run, it_dies_with_its_monitor);
     tcase_add_test(find, instructions_that_show_the_host_are_found);
     tcase_add_test(find, other_code_is_left_alone);
