@@ -310,6 +310,13 @@ static void map_memory(struct machine *m, const uint8_t *pam)
     mmu_map_legacy(m->mmu, modes);
 }
 
+/* KVM has no such line: what it runs goes past our MMU. */
+static void set_a20(struct machine *m, bool open)
+{
+    if (m->world.engine)
+        mmu_set_a20(m->mmu, open);
+}
+
 static bool copy_memory(struct machine *m, gpa_t gpa, void *bytes,
                         uint32_t size, bool write)
 {
@@ -339,6 +346,7 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
         .nmi = nmi_came,
         .intr_opaque = m,
         .map_memory = map_memory,
+        .a20 = set_a20,
         .memory = copy_memory,
         .request = machine_request,
         .set_paused = machine_set_paused,

@@ -61,7 +61,8 @@ static void world_mmu_mode_changed(struct vcpu *v)
 
 static uint64_t world_phys_read64(struct vcpu *v, gpa_t gpa)
 {
-    const uint64_t *word = mmu_phys(v->mmu, gpa, sizeof(*word));
+    const uint64_t *word =
+        mmu_phys(v->mmu, mmu_cpu_address(v->mmu, gpa), sizeof(*word));
 
     return word ? __atomic_load_n(word, __ATOMIC_RELAXED) : UINT64_MAX;
 }

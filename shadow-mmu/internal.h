@@ -124,6 +124,7 @@ struct mmu {
     uint64_t rom_size; /* at ram + 4 GiB - rom_size */
     int ram_fd;
     uint8_t legacy[MMU_LEGACY_PIECES]; /* enum mmu_legacy bits */
+    gpa_t cpu_lines; /* address lines the CPU drives: all, or all but A20 */
 
     /* What every cached translation was made under. */
     const struct paging_mode *mode;

@@ -152,6 +152,13 @@ enum mmu_legacy {
  * RAM is not read. Anything cached goes if that changes; vcpu thread. */
 void mmu_map_legacy(struct mmu *mmu, const uint8_t modes[MMU_LEGACY_PIECES]);
 
+/* The A20 gate. Closed, bit 20 of every physical address that the CPU makes is
+ * 0, in walks too; devices' addresses stay as they are. Open at the begin, vcpu
+ * thread; anything cached goes if it changes. */
+void mmu_set_a20(struct mmu *mmu, bool open);
+/* A physical address as it leaves the CPU. */
+gpa_t mmu_cpu_address(const struct mmu *mmu, gpa_t gpa);
+
 /* Physical access by devices and loaders (any thread may read; writes to
  * traced frames are reported if on the vcpu thread, and ROM must not be
  * written). NULL if not all memory, or not in one piece. */

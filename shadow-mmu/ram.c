@@ -6,6 +6,8 @@
  * places in the memfd differ: I/O, RAM or the ROM's end, as the chipset says
  * (82441FX data sheet, PAM registers).
  *
+ * The A20 gate acts before all this, on the addresses that page walks yield.
+ *
  * Law: a place that cannot be written through any physical address has
  * TRACE_READ_ONLY, so that no window and no soft-TLB entry can either, and a
  * change of the map drops everything cached.
@@ -21,6 +23,7 @@
 
 #define RAM_MAX 0xe0000000ull
 #define ROM_END 0x100000000ull
+#define A20     0x100000u
 #define LOW_ROM 0x20000u /* of the ROM, visible below 1 MiB at most */
 
 void *pages_alloc(uint64_t size)
@@ -90,6 +93,7 @@ bool ram_create(struct mmu *mmu, char *why, size_t why_size)
         snprintf(why, why_size, "out of memory");
         return false;
     }
+    mmu->cpu_lines = ~(gpa_t)0;
     memset(mmu->legacy, LEGACY_READ_RAM | LEGACY_WRITE_RAM, sizeof mmu->legacy);
     if (mmu->config.rom)
         rom_create(mmu);
@@ -151,6 +155,21 @@ void mmu_map_legacy(struct mmu *mmu, const uint8_t modes[MMU_LEGACY_PIECES])
     }
     if (changed)
         space_drop_everything(mmu);
+}
+
+void mmu_set_a20(struct mmu *mmu, bool open)
+{
+    gpa_t lines = open ? ~(gpa_t)0 : ~(gpa_t)A20;
+
+    if (mmu->cpu_lines == lines)
+        return;
+    mmu->cpu_lines = lines;
+    space_drop_everything(mmu);
+}
+
+gpa_t mmu_cpu_address(const struct mmu *mmu, gpa_t gpa)
+{
+    return gpa & mmu->cpu_lines;
 }
 
 void *mmu_phys(struct mmu *mmu, gpa_t gpa, uint64_t len)

@@ -7,7 +7,8 @@
  * ends in a page fault changes nothing (SDM 3A 4.8 lets a processor set A of
  * what it went through by then; the 386 does not, 386 PRM 5.2.4). Tables that
  * do not lie in memory read as all ones, as an unanswered bus cycle does;
- * writes to them, and to ROM, go nowhere. Nothing is cached here.
+ * writes to them, and to ROM, go nowhere. A closed A20 gate applies to tables
+ * and to what they lead to. Nothing is cached here.
  */
 #include "shadow-mmu/internal.h"
 #include "vcpu/model.h"
@@ -104,6 +105,7 @@ static bool pde_address(const struct mmu *mmu, const struct paging_mode *mode,
         region &= 511;
     }
     *gpa = (table & mode->address) + ((uint64_t)region << mode->entry_shift);
+    *gpa &= mmu->cpu_lines;
     return true;
 }
 
@@ -177,9 +179,9 @@ static bool page_fault(struct vcpu *v, const struct paging_mode *mode,
     return false;
 }
 
-static void walk_identity(gva_t gva, struct walk *w)
+static void walk_identity(const struct mmu *mmu, gva_t gva, struct walk *w)
 {
-    w->gpa = gva & PAGE_MASK;
+    w->gpa = gva & PAGE_MASK & mmu->cpu_lines;
     w->pde = w->pte = 0;
     w->pte_gpa = 0;
     w->span = 1024;
@@ -198,7 +200,7 @@ static bool walk(struct mmu *mmu, gva_t gva, enum mem_flags flags, bool peek,
     gpa_t pde_gpa, leaf_gpa;
 
     if (!mode->paging) {
-        walk_identity(gva, w);
+        walk_identity(mmu, gva, w);
         return true;
     }
     if (!pde_address(mmu, mode, region, &pde_gpa))
@@ -225,6 +227,7 @@ static bool walk(struct mmu *mmu, gva_t gva, enum mem_flags flags, bool peek,
                      ((uint64_t)(gva >> PAGE_SHIFT &
                                  ((PAGE_SIZE >> mode->entry_shift) - 1))
                       << mode->entry_shift);
+        w->pte_gpa &= mmu->cpu_lines;
         w->pte = walk_entry(mmu, w->pte_gpa, mode->entry_shift);
         if (!(w->pte & PTE_P))
             return page_fault(v, mode, gva, flags, 0, peek);
@@ -251,6 +254,7 @@ static bool walk(struct mmu *mmu, gva_t gva, enum mem_flags flags, bool peek,
         else
             w->pte = leaf;
     }
+    w->gpa &= mmu->cpu_lines;
     w->accessed = leaf & w->pde & PTE_A;
     w->dirty = leaf & PTE_D;
     w->global = (leaf & PTE_G) && (v->cr4 & CR4_PGE);

@@ -419,7 +419,8 @@ static void run_extend(struct mmu *mmu, struct run *run)
     unsigned reach = run->view->reach;
     uint32_t map = run->map;
 
-    if (!optimises(mmu, OPT_RUNS))
+    /* with A20 closed a leaf's frames are not in a row */
+    if (!optimises(mmu, OPT_RUNS) || ~mmu->cpu_lines)
         return;
     if (reach < MAX_REACH)
         run->view->reach = reach * 4;

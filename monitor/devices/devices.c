@@ -137,6 +137,13 @@ static void on_shadow(void *opaque, const uint8_t *pam)
     w->config.map_memory(w->config.machine, pam);
 }
 
+static void on_a20(void *opaque, bool open)
+{
+    struct wiring *w = opaque;
+
+    w->config.a20(w->config.machine, open);
+}
+
 static bool on_memory(void *opaque, gpa_t gpa, void *bytes, uint32_t size,
                       bool write)
 {
@@ -226,6 +233,8 @@ static void create_chips(struct device_set *set, struct wiring *w)
         bus, set->hpet ? hpet_irq8_input(set->hpet) : isa_irq(w, 8),
         config->ram_size, time_of_day(config->rtc_localtime));
     set->kbc = i8042_create(bus, isa_irq(w, 1), isa_irq(w, 12), on_reset, w);
+    if (config->a20)
+        i8042_set_a20(set->kbc, on_a20, w);
     set->pci = pci_host_create(bus, on_reset, w);
     if (config->firmware)
         pci_host_set_firmware(set->pci, on_shadow, w);

@@ -52,6 +52,9 @@ struct device_config {
     /* What [0xc0000, 0x100000) is, at reset and when it changes: the host
      * bridge's seven PAM registers. Only if firmware is set; vcpu thread. */
     void (*map_memory)(struct machine *m, const uint8_t *pam);
+    /* The A20 gate was opened or closed, by a write or a reset; NULL: nobody
+     * cares. vcpu thread. */
+    void (*a20)(struct machine *m, bool open);
     /* Copies to (write) or from guest memory; false if it is not all memory.
      * NULL: devices cannot reach it. vcpu thread. */
     bool (*memory)(struct machine *m, gpa_t gpa, void *bytes, uint32_t size,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The 8042 of an AT with PS/2 ports, and what is plugged in: devices that
- * acknowledge, identify themselves, and have nobody typing. A20 is always
- * open as far as memory goes: its bit is kept so that guests which switch it
- * and read it back are content (a 386 or later never needs it closed).
+ * acknowledge, identify themselves, and have nobody typing. The A20 gate is
+ * one bit, which both ports write.
  */
 #include "monitor/devices/i8042.h"
 
@@ -46,7 +45,9 @@ struct ps2 {
 struct i8042 {
     uint8_t ctr;         /* command byte */
     uint8_t output_port; /* A20 and what the guest wrote */
-    uint8_t command;     /* controller command that awaits its byte, or 0 */
+    void (*a20)(void *opaque, bool open);
+    void *a20_opaque;
+    uint8_t command; /* controller command that awaits its byte, or 0 */
     bool last_was_command;
     struct byte queue[QUEUE_SIZE];
     unsigned head, count;
@@ -285,9 +286,18 @@ static uint8_t output_port(const struct i8042 *k)
     return value;
 }
 
+static void set_output_port(struct i8042 *k, uint8_t value)
+{
+    bool changes = (k->output_port ^ value) & OUT_A20;
+
+    k->output_port = value;
+    if (changes && k->a20)
+        k->a20(k->a20_opaque, value & OUT_A20);
+}
+
 static void write_output_port(struct i8042 *k, uint8_t value)
 {
-    k->output_port = value;
+    set_output_port(k, value);
     if (!(value & OUT_RESET))
         k->reset(k->opaque);
 }
@@ -333,10 +343,10 @@ static void controller_command(struct i8042 *k, uint8_t command)
         put(k, output_port(k), false);
         break;
     case 0xdd: /* A20 off and on, HP Vectra style */
-        k->output_port &= (uint8_t)~OUT_A20;
+        set_output_port(k, k->output_port & (uint8_t)~OUT_A20);
         break;
     case 0xdf:
-        k->output_port |= OUT_A20;
+        set_output_port(k, k->output_port | OUT_A20);
         break;
     default:
         /* an argument follows for RAM writes and d1h to d4h */
@@ -428,7 +438,8 @@ static void port_a_write(void *device, uint32_t offset, unsigned size,
 {
     struct i8042 *k = device;
 
-    k->output_port = (uint8_t)((k->output_port & ~OUT_A20) | (value & OUT_A20));
+    set_output_port(k,
+                    (uint8_t)((k->output_port & ~OUT_A20) | (value & OUT_A20)));
     if (value & 1)
         k->reset(k->opaque);
 }
@@ -454,6 +465,13 @@ struct i8042 *i8042_create(struct bus *bus, struct irq irq1, struct irq irq12,
     return k;
 }
 
+void i8042_set_a20(struct i8042 *k, void (*a20)(void *opaque, bool open),
+                   void *opaque)
+{
+    k->a20 = a20;
+    k->a20_opaque = opaque;
+}
+
 void i8042_destroy(struct i8042 *k)
 {
     free(k);
@@ -463,7 +481,7 @@ void i8042_reset(struct i8042 *k)
 {
     /* as the firmware leaves it: tested, translating, interrupts on */
     k->ctr = CTR_IRQ1 | CTR_SYSTEM | CTR_NO_AUX | CTR_TRANSLATE;
-    k->output_port = OUT_A20 | OUT_RESET | 0xcc;
+    set_output_port(k, OUT_A20 | OUT_RESET | 0xcc);
     k->command = 0;
     k->last_was_command = false;
     k->head = k->count = 0;

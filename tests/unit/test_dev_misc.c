@@ -207,6 +207,37 @@ START_TEST(keyboard_and_mouse_answer_as_devices)
 }
 END_TEST
 
+static int a20_changes[4];
+static unsigned a20_count;
+
+static void on_a20(void *opaque, bool open)
+{
+    ck_assert_uint_lt(a20_count, ARRAY_SIZE(a20_changes));
+    a20_changes[a20_count++] = open;
+}
+
+/* The last one to write wins, as on QEMU; a reset opens. */
+START_TEST(the_a20_gate_has_three_handles)
+{
+    struct i8042 *kbc = i8042_create(bus, line(1), line(12), on_reset, NULL);
+
+    a20_count = 0;
+    i8042_set_a20(kbc, on_a20, NULL);
+    out(0x92, 0x02); /* as it was */
+    ck_assert_uint_eq(a20_count, 0);
+    out(0x64, 0xdd);
+    ck_assert_uint_eq(in(0x92) & 2, 0);
+    out(0x92, 0x02);
+    out(0x64, 0xd1);
+    out(0x60, 0xdd);
+    i8042_reset(kbc);
+    ck_assert_uint_eq(a20_count, 4);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_int_eq(a20_changes[i], i & 1);
+    i8042_destroy(kbc);
+}
+END_TEST
+
 START_TEST(reset_and_a20_lines)
 {
     struct i8042 *kbc = i8042_create(bus, line(1), line(12), on_reset, NULL);
@@ -470,6 +501,7 @@ int main(void)
     tcase_add_test(tests, keyboard_controller_answers_its_commands);
     tcase_add_test(tests, keyboard_and_mouse_answer_as_devices);
     tcase_add_test(tests, reset_and_a20_lines);
+    tcase_add_test(tests, the_a20_gate_has_three_handles);
     tcase_add_test(tests, configuration_space_shows_the_chipset);
     tcase_add_test(tests, configuration_writes_keep_read_only_bits);
     tcase_add_test(tests, firmware_hears_of_memory_attributes);

@@ -140,6 +140,9 @@ static inline void load_cr3(uint32_t root)
 }
 
 /* --- the naive walker ---------------------------------------------------- */
+/* 0x100000 while the A20 gate is closed. */
+static gpa_t naive_hidden;
+
 struct naive {
     bool ok;
     uint32_t error;
@@ -190,7 +193,7 @@ static inline struct naive naive_walk(gva_t gva, unsigned flags)
 
     if (!(cpu.cr0 & CR0_PG)) {
         n.ok = n.global = true;
-        n.gpa = gva;
+        n.gpa = gva & ~naive_hidden;
         return n;
     }
     if (pae) {
@@ -199,9 +202,11 @@ static inline struct naive naive_walk(gva_t gva, unsigned flags)
         if (pdpte % 2 == 0)
             return naive_no(n, flags, 0);
         n.pde_at = (pdpte & 0xffffff000) + gva / 0x200000 % 512 * 8;
+        n.pde_at &= ~naive_hidden;
         n.pde = naive_fetch(n.pde_at, 8);
     } else {
         n.pde_at = cpu.cr3 / 4096 * 4096 + gva / 0x400000 * 4;
+        n.pde_at &= ~naive_hidden;
         n.pde = naive_fetch(n.pde_at, 4);
     }
     if (n.pde % 2 == 0)
@@ -228,9 +233,11 @@ static inline struct naive naive_walk(gva_t gva, unsigned flags)
     } else {
         if (pae) {
             n.pte_at = (n.pde & 0xffffff000) + gva / 4096 % 512 * 8;
+            n.pte_at &= ~naive_hidden;
             n.pte = naive_fetch(n.pte_at, 8);
         } else {
             n.pte_at = (n.pde & 0xfffff000) + gva / 4096 % 1024 * 4;
+            n.pte_at &= ~naive_hidden;
             n.pte = naive_fetch(n.pte_at, 4);
         }
         if (n.pte % 2 == 0)
@@ -257,6 +264,7 @@ static inline struct naive naive_walk(gva_t gva, unsigned flags)
     } else {
         n.pde = leaf;
     }
+    n.gpa &= ~naive_hidden;
     n.global = (leaf & 0x100) && (cpu.cr4 & CR4_PGE);
     n.ok = true;
     return n;

@@ -201,6 +201,54 @@ START_TEST(debug_translation_has_no_effect)
 }
 END_TEST
 
+/* Tables and frames at addresses with bit 20, which the CPU cannot name. */
+static void set_a20(bool open)
+{
+    mmu_set_a20(mmu, open);
+    naive_hidden = open ? 0 : 0x100000;
+}
+
+static void all_accesses(gva_t gva)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(accesses); i++) {
+        set_a20(i % 2);
+        check_access(gva, accesses[i]);
+        set_a20(!(i % 2));
+        check_access(gva, accesses[i]);
+    }
+}
+
+START_TEST(a_closed_a20_gate_hides_bit_20)
+{
+    const gpa_t places[] = {0, 0x100000};
+
+    machine_start();
+    all_accesses(0x345678); /* without paging */
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        gpa_t here = places[i], other = here ^ 0x100000;
+
+        *table32(here + ROOT + 4 * 2) = (uint32_t)(other + TABLE) | 7;
+        *table32(here + TABLE + 4 * 3) = (uint32_t)(other + FRAME) | 7;
+        *table32(here + ROOT + 4 * 3) = 0x00c00000 | 0x87;
+        *table64(here + DIR + 8 * 1) = (other + TABLE) | 7;
+        *table64(here + TABLE + 8 * 7) = (other + FRAME + 0x1000) | 7;
+        *table64(here + DIR + 8 * 2) = 0x00e00000 | 0x87;
+    }
+    paging_on(PAGING_PSE, 0x100000 + ROOT, 0, 0);
+    all_accesses(0x00803678);
+    all_accesses(0x00c12345); /* a large page, each of its mebibytes */
+    all_accesses(0x00d12345);
+    all_accesses(0x00f12345);
+    *table64(0x2000) = (0x100000 + DIR) | 1;
+    paging_on(PAGING_PAE, 0x2000, 0, 0);
+    all_accesses(0x00207678);
+    all_accesses(0x00412345);
+    all_accesses(0x00512345);
+    set_a20(true);
+    machine_stop();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("mmu-walk");
@@ -215,6 +263,7 @@ static Suite *suite(void)
     tcase_add_test(t, without_paging_linear_is_physical);
     tcase_add_test(t, tables_outside_ram_read_as_all_ones);
     tcase_add_test(t, debug_translation_has_no_effect);
+    tcase_add_test(t, a_closed_a20_gate_hides_bit_20);
     suite_add_tcase(s, t);
     return s;
 }
