@@ -608,6 +608,11 @@ static bool handle_requests(struct machine *m, int *status)
     }
     if (requests & BIT(REQUEST_HALT_FOREVER))
         pause_here(m);
+    if (requests & BIT(REQUEST_INIT)) {
+        m->engine->reset(m->engine);
+        vcpu_init(m->vcpu);
+        m->halted = false;
+    }
     if (requests & BIT(REQUEST_RESET)) {
         if (!power_on(m, why, sizeof(why)))
             FAIL_STOP("cannot load the kernel again: %s", why);

@@ -108,6 +108,7 @@ struct machine_options {
 enum machine_request {
     REQUEST_NONE,
     REQUEST_RESET,
+    REQUEST_INIT, /* only with firmware, which knows how to go on */
     REQUEST_POWEROFF,
     REQUEST_DEBUG_EXIT,
     REQUEST_QUIT, /* Ctrl-A x, monitor quit, signal */

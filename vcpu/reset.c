@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Power-on state (SDM 3A table 9-1) and the dump of the state. Neither runs in
- * a callout, so libc is fine here.
+ * Power-on state, what INIT makes of a state (SDM 3A table 9-1), and the dump
+ * of the state. None runs in a callout, so libc is fine here.
  */
 #include <stdio.h>
 #include <string.h>
@@ -41,23 +41,37 @@ static void reset_segments(struct vcpu *v)
         vcpu_segment_changed(v, (enum seg)s);
 }
 
-void vcpu_reset(struct vcpu *v)
+void vcpu_init(struct vcpu *v)
 {
     memset(v->gpr, 0, sizeof(v->gpr));
     v->gpr[GPR_EDX] = v->model->signature;
     v->eip = v->next_eip = 0xfff0;
     v->eflags_if = v->eflags_sys = v->eflags_arith = 0;
     v->eflags_absent = v->model->feat_own & CPU_OWN_CPUID ? 0 : EFL_ID;
-    v->cr0 = CR0_ET | CR0_NW | CR0_CD;
+    v->cr0 = CR0_ET | (v->cr0 & (CR0_NW | CR0_CD));
     v->cr2 = v->cr3 = v->cr4 = 0;
     v->cpl = 0;
     v->efer = 0;
-    v->xcr0 = XCR0_X87;
     v->avx_enabled = false;
     memset(v->pdpte, 0, sizeof(v->pdpte));
     memset(v->dr, 0, sizeof(v->dr));
     v->dr[6] = 0xffff0ff0u;
     v->dr[7] = 0x400;
+    v->events = 0;
+    v->event_ext = 0;
+    v->nmi_pending = v->nmi_blocked = v->intr_shadow = false;
+    v->task_trap = v->stack_shadow = false;
+    v->watch_pending = 0;
+    reset_segments(v);
+    v->mode_dirty = true;
+    if (v->world && v->world->mmu_mode_changed)
+        v->world->mmu_mode_changed(v);
+    attention_set(v);
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+    v->xcr0 = XCR0_X87;
     v->sysenter_cs = v->sysenter_esp = v->sysenter_eip = 0;
     v->apic_base = APIC_BASE_RESET;
     v->pat = PAT_RESET;
@@ -69,17 +83,9 @@ void vcpu_reset(struct vcpu *v)
     v->tsc_adjust = v->tsc_aux = 0;
     v->mcg_status = v->mcg_ctl = 0;
     memset(v->mc_ctl, 0, sizeof(v->mc_ctl));
-    v->events = 0;
-    v->event_ext = 0;
-    v->nmi_pending = v->nmi_blocked = v->intr_shadow = false;
-    v->task_trap = v->stack_shadow = false;
-    v->watch_pending = 0;
-    reset_segments(v);
     vcpu_fpu_reset(v);
-    v->mode_dirty = true;
-    if (v->world && v->world->mmu_mode_changed)
-        v->world->mmu_mode_changed(v);
-    attention_set(v);
+    v->cr0 = CR0_NW | CR0_CD;
+    vcpu_init(v);
 }
 
 static void dump_segment(const char *name, const struct segment *s)

@@ -28,6 +28,9 @@ typedef enum callout_result callout_fn(struct vcpu *v, uint32_t arg,
 
 /* Power-on state (SDM 3A 9.1.1) for the given model; keeps world and model. */
 void vcpu_reset(struct vcpu *v);
+/* INIT: as a reset, but the FPU, MSRs (not EFER), the TSC and the caches' bits
+ * in CR0 stay (SDM 3A table 9-1). Not in a callout. */
+void vcpu_init(struct vcpu *v);
 
 /* TU mode bits (part of the lookup key). */
 enum tu_mode {

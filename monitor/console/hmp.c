@@ -77,6 +77,11 @@ static void run_powerdown(struct hmp *hmp, const char *argument)
     hmp->actions.power_button(hmp->actions.opaque);
 }
 
+static void run_nmi(struct hmp *hmp, const char *argument)
+{
+    hmp->actions.nmi(hmp->actions.opaque);
+}
+
 static void set_paused(struct hmp *hmp, bool paused)
 {
     if (hmp->actions.set_paused)
@@ -122,6 +127,7 @@ static const struct command commands[] = {
     {"cont", "c", "go on", run_cont},
     {"system_reset", NULL, "press the reset button", run_reset},
     {"system_powerdown", NULL, "press the power button", run_powerdown},
+    {"nmi", NULL, "a pulse on the local APIC's LINT1", run_nmi},
     {"quit", "q", "end the program", run_quit},
 };
 

@@ -16,6 +16,7 @@ struct hmp_actions {
     void (*quit)(void *opaque);
     void (*reset)(void *opaque);
     void (*power_button)(void *opaque);
+    void (*nmi)(void *opaque);
     void (*set_paused)(void *opaque, bool paused);
     bool (*is_paused)(void *opaque);
     void (*info_registers)(void *opaque, char *to, size_t size);

@@ -77,6 +77,11 @@ static void on_power_button(void *opaque)
     devices_power_button(((struct wiring *)opaque)->set);
 }
 
+static void on_lint1(void *opaque)
+{
+    lapic_pulse_lint1(((struct wiring *)opaque)->set->lapic);
+}
+
 static void on_set_paused(void *opaque, bool paused)
 {
     struct wiring *w = opaque;
@@ -105,6 +110,15 @@ static void on_intr(void *opaque, bool level)
     w->intr = level;
     if (w->config.intr)
         w->config.intr(w->config.intr_opaque, level);
+}
+
+/* The boot processor goes on at the reset vector (SDM 3A 8.4). Without
+ * firmware nobody is there who could tell this from a reset. */
+static void on_init(void *opaque)
+{
+    struct wiring *w = opaque;
+
+    request(w, w->config.firmware ? REQUEST_INIT : REQUEST_RESET, 0);
 }
 
 static void on_nmi(void *opaque)
@@ -219,8 +233,8 @@ static void create_chips(struct device_set *set, struct wiring *w)
 {
     const struct device_config *config = &w->config;
     struct bus *bus = set->bus;
-    const struct lapic_wiring lapic = {on_intr, on_eoi, w, config->apic_khz,
-                                       on_nmi};
+    const struct lapic_wiring lapic = {on_intr,          on_eoi, w,
+                                       config->apic_khz, on_nmi, on_init};
 
     set->lapic = lapic_create(bus, &lapic);
     set->ioapic = ioapic_create(bus, set->lapic);
@@ -266,6 +280,7 @@ static struct hmp_actions hmp_actions_of(struct wiring *w)
         .quit = on_quit,
         .reset = on_reset,
         .power_button = on_power_button,
+        .nmi = on_lint1,
         .set_paused = config->set_paused ? on_set_paused : NULL,
         .is_paused = config->is_paused ? on_is_paused : NULL,
         .info_registers = config->info_registers ? on_info_registers : NULL,

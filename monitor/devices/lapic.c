@@ -42,16 +42,19 @@ enum { /* register offsets / 16 (SDM 3A table 10-1) */
        REG_DIVIDE = 0x3e
 };
 
-#define LVT_MASKED    0x10000u
-#define LVT_PERIODIC  0x20000u
-#define LVT_MODE(lvt) ((lvt) >> 8 & 7)
-#define MODE_FIXED    0
-#define MODE_LOWEST   1
-#define MODE_NMI      4
-#define MODE_EXTINT   7
-#define SVR_ENABLED   0x100u
-#define ESR_SENT      0x20u /* illegal vector */
-#define ESR_RECEIVED  0x40u
+#define LVT_MASKED          0x10000u
+#define LVT_PERIODIC        0x20000u
+#define LVT_MODE(lvt)       ((lvt) >> 8 & 7)
+#define MODE_FIXED          0
+#define MODE_LOWEST         1
+#define MODE_NMI            4
+#define MODE_INIT           5
+#define MODE_EXTINT         7
+#define SVR_ENABLED         0x100u
+#define ICR_ASSERT          0x4000u
+#define ICR_LEVEL_TRIGGERED 0x8000u
+#define ESR_SENT            0x20u /* illegal vector */
+#define ESR_RECEIVED        0x40u
 
 /* Periods shorter than this are coalesced: no guest handles them, and they
  * must not keep the host busy. */
@@ -193,11 +196,26 @@ static bool is_for_me(const struct lapic *apic, uint8_t dest, bool logical)
     return (dest >> 4 == 0xf || dest >> 4 == ldr >> 4) && (dest & ldr & 0xf);
 }
 
-/* Of the modes that are no interrupts. SMI, INIT and start-up go nowhere. */
+/* All but the ID is as after a reset (SDM 3A 10.4.7.3). */
+static void init(struct lapic *apic)
+{
+    uint32_t id = apic->regs[REG_ID];
+
+    lapic_reset(apic);
+    apic->regs[REG_ID] = id;
+    apic->wiring.init(apic->wiring.opaque);
+}
+
+/* Of the modes that are no interrupts. Start-up messages mean nothing to a boot
+ * processor, and SMIs go nowhere. */
 static bool special(struct lapic *apic, unsigned mode)
 {
     if (mode == MODE_NMI && apic->wiring.nmi) {
         apic->wiring.nmi(apic->wiring.opaque);
+        return true;
+    }
+    if (mode == MODE_INIT && apic->wiring.init) {
+        init(apic);
         return true;
     }
     log_event(UNIMP, "lapic: message of delivery mode %u", mode);
@@ -216,6 +234,14 @@ bool lapic_deliver(struct lapic *apic, const struct apic_message *message)
     return true;
 }
 
+/* "INIT level de-assert", which only sets arbitration IDs, of buses that are
+ * gone (SDM 3A 10.6.1). */
+static bool is_deassert(uint32_t icr)
+{
+    return LVT_MODE(icr) == MODE_INIT && (icr & ICR_LEVEL_TRIGGERED) &&
+           !(icr & ICR_ASSERT);
+}
+
 /* Interprocessor interrupts: only those that reach this CPU matter. */
 static void send(struct lapic *apic, uint32_t icr)
 {
@@ -231,7 +257,7 @@ static void send(struct lapic *apic, uint32_t icr)
     if (me && mode <= MODE_LOWEST) { /* disabled it sends, but takes none */
         if (is_enabled(apic))
             request(apic, (uint8_t)icr, false);
-    } else if (me) {
+    } else if (me && !is_deassert(icr)) {
         special(apic, mode);
     }
 }
@@ -245,6 +271,18 @@ void lapic_set_extint(struct lapic *apic, bool level)
     if (rises && !(lint0 & LVT_MASKED) && LVT_MODE(lint0) == MODE_FIXED)
         request(apic, (uint8_t)lint0, false);
     update(apic);
+}
+
+void lapic_pulse_lint1(struct lapic *apic)
+{
+    uint32_t lint1 = apic->regs[REG_LVT_LINT1];
+
+    if (lint1 & LVT_MASKED)
+        return;
+    if (LVT_MODE(lint1) != MODE_FIXED)
+        special(apic, LVT_MODE(lint1));
+    else if (is_enabled(apic))
+        request(apic, (uint8_t)lint1, false);
 }
 
 int lapic_ack(struct lapic *apic)

@@ -19,6 +19,8 @@ struct lapic_wiring {
     uint32_t bus_khz; /* the timer's clock */
     /* A message of delivery mode NMI came; may be NULL. */
     void (*nmi)(void *opaque);
+    /* One of mode INIT; may be NULL. The registers are as after a reset. */
+    void (*init)(void *opaque);
 };
 
 /* What an interrupt message says (SDM 3A 10.11). */
@@ -36,6 +38,8 @@ void lapic_destroy(struct lapic *apic);
 void lapic_reset(struct lapic *apic);
 /* The 8259s' INTR. */
 void lapic_set_extint(struct lapic *apic, bool level);
+/* A pulse on LINT1, which is for NMIs: the LVT entry says what comes of it. */
+void lapic_pulse_lint1(struct lapic *apic);
 /* Takes a message from the I/O APIC; false if it is for nobody. */
 bool lapic_deliver(struct lapic *apic, const struct apic_message *message);
 

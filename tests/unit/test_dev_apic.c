@@ -37,7 +37,7 @@ enum {
 static struct lapic *lapic;
 static struct ioapic *ioapic;
 static bool intr;
-static unsigned nmis;
+static unsigned nmis, inits;
 
 static void on_intr(void *opaque, bool level)
 {
@@ -47,6 +47,11 @@ static void on_intr(void *opaque, bool level)
 static void on_nmi(void *opaque)
 {
     nmis++;
+}
+
+static void on_init(void *opaque)
+{
+    inits++;
 }
 
 static void on_eoi(void *opaque, uint8_t vector)
@@ -92,11 +97,12 @@ static void pulse(unsigned pin)
 static void setup(void)
 {
     /* a timer clock of 100 MHz: 10 ns */
-    const struct lapic_wiring wiring = {on_intr, on_eoi, NULL, 100000, on_nmi};
+    const struct lapic_wiring wiring = {on_intr, on_eoi, NULL,
+                                        100000,  on_nmi, on_init};
 
     test_begin();
     intr = false;
-    nmis = 0;
+    nmis = inits = 0;
     lapic = lapic_create(bus, &wiring);
     ioapic = ioapic_create(bus, lapic);
     lapic_reset(lapic);
@@ -120,6 +126,43 @@ START_TEST(nmi_messages_reach_the_cpu_and_take_no_vector)
     ck_assert_uint_eq(nmis, 1);
     ck_assert(!intr);
     ck_assert_uint_eq(rd(IRR), 0);
+}
+END_TEST
+
+/* SDM 3A 10.4.7.3: as after a reset, but for the ID. */
+START_TEST(init_messages_reset_the_apic_too)
+{
+    wr(0x20, 0x05000000);
+    wr(0x80, 0x30);
+    wr(ICR_HIGH, 0x5000000);
+    wr(ICR, 0x8500); /* a de-assertion */
+    ck_assert_uint_eq(inits, 0);
+    wr(ICR_HIGH, 0x6000000); /* somebody else's */
+    wr(ICR, 0x4500);
+    ck_assert_uint_eq(inits, 0);
+    ck_assert_uint_eq(rd(0x80), 0x30);
+    wr(ICR_HIGH, 0x5000000);
+    wr(ICR, 0x4500);
+    ck_assert_uint_eq(inits, 1);
+    ck_assert_uint_eq(rd(0x80), 0);
+    ck_assert_uint_eq(rd(0x20), 0x05000000);
+}
+END_TEST
+
+START_TEST(lint1_does_what_its_entry_says)
+{
+    lapic_pulse_lint1(lapic); /* an NMI, as firmware leaves it */
+    ck_assert_uint_eq(nmis, 1);
+    wr(0x360, 0x10400);
+    lapic_pulse_lint1(lapic);
+    ck_assert_uint_eq(nmis, 1);
+    wr(0x360, 0x47);
+    lapic_pulse_lint1(lapic);
+    ck_assert_int_eq(lapic_ack(lapic), 0x47);
+    wr(0x360, 0x500);
+    lapic_pulse_lint1(lapic);
+    ck_assert_uint_eq(inits, 1);
+    ck_assert_uint_eq(nmis, 1);
 }
 END_TEST
 
@@ -518,6 +561,8 @@ int main(void)
 
     suite_add_tcase(suite, tests);
     tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, init_messages_reset_the_apic_too);
+    tcase_add_test(tests, lint1_does_what_its_entry_says);
     tcase_add_test(tests, nmi_messages_reach_the_cpu_and_take_no_vector);
     tcase_add_test(tests, edge_input_is_delivered_once);
     tcase_add_test(tests, level_input_comes_again_until_it_falls);

@@ -580,6 +580,42 @@ START_TEST(reset_state_is_the_manuals)
 }
 END_TEST
 
+/* SDM 3A table 9-1, the columns of INIT */
+START_TEST(init_keeps_what_the_manual_says)
+{
+    setup_flat(0);
+    CPU->cr0 = CR0_PE | CR0_PG | CR0_NE | CR0_WP;
+    CPU->cr2 = CPU->cr3 = 0x5000;
+    CPU->cr4 = CR4_PAE;
+    CPU->efer = EFER_NXE;
+    CPU->dr[0] = 0x1234;
+    CPU->nmi_pending = true;
+    CPU->fpu[0] = 0x11;
+    CPU->sysenter_eip = 0x22;
+    CPU->pat = 0x33;
+    CPU->mtrr_def_type = 0x806;
+    CPU->xcr0 = 7;
+    CPU->tsc_adjust = 0x44;
+    vcpu_init(CPU);
+    ck_assert_uint_eq(CPU->seg[SEG_CS].base + CPU->eip, 0xfffffff0);
+    ck_assert_uint_eq(CPU->cr0, CR0_ET); /* CD and NW as they were */
+    ck_assert_uint_eq(CPU->cr2 | CPU->cr3 | CPU->cr4 | CPU->dr[0], 0);
+    ck_assert_uint_eq(CPU->efer, 0);
+    ck_assert_uint_eq(CPU->gpr[GPR_EDX], mock.model.signature);
+    ck_assert_uint_eq(CPU->idtr.limit, 0xffff);
+    ck_assert(!CPU->nmi_pending);
+    ck_assert_uint_eq(CPU->fpu[0], 0x11);
+    ck_assert_uint_eq(CPU->sysenter_eip, 0x22);
+    ck_assert_uint_eq(CPU->pat, 0x33);
+    ck_assert_uint_eq(CPU->mtrr_def_type, 0x806);
+    ck_assert_uint_eq(CPU->xcr0, 7);
+    ck_assert_uint_eq(CPU->tsc_adjust, 0x44);
+    CPU->cr0 = CR0_CD | CR0_PE;
+    vcpu_init(CPU);
+    ck_assert_uint_eq(CPU->cr0, CR0_CD | CR0_ET);
+}
+END_TEST
+
 /* --- the guard around device code ---------------------------------------- */
 #define ALL_XMM "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7"
 
@@ -681,6 +717,7 @@ int main(void)
         io_bitmap_decides_below_iopl,
         the_guard_keeps_what_a_guest_sees_of_the_vector_registers,
         the_guard_keeps_upper_halves,
+        init_keeps_what_the_manual_says,
         reset_state_is_the_manuals};
     Suite *suite = suite_create("vcpu-system");
     TCase *tcase = tcase_create("system");
