@@ -76,5 +76,9 @@ enum callout_result callout_out(struct vcpu *v, uint32_t arg, uint32_t lin)
         return vcpu_deliver_fault(v);
     v->world->io_write(v, port, size, bytes_get(&v->gpr[GPR_EAX], size));
     io_watch(v, port, size);
-    return CALLOUT_NEXT;
+    if (LIKELY(!__atomic_load_n(&v->attention, __ATOMIC_RELAXED)))
+        return CALLOUT_NEXT;
+    /* what the device was told may have raised an interrupt: it comes here and
+     * not at the next poll, since guests count on it */
+    return dispatch_next(v);
 }
