@@ -96,6 +96,9 @@ bool boot_items_make(const struct boot_image *image, uint64_t ram_size,
                      struct boot_items *items, char *why, size_t why_size);
 void boot_items_free(struct boot_items *items);
 
+/* Adds a colour text display to the BIOS data area that boot_load wrote. */
+void boot_describe_display(uint8_t *ram);
+
 /* Puts a freshly reset vcpu at the entry. */
 void boot_enter(const struct boot_entry *entry, struct vcpu *v);
 
