@@ -338,6 +338,7 @@ static bool create_devices(struct machine *m, char *why, size_t why_size)
         .debug_exit_port = o->debug_exit_port,
         .debug_exit_size = o->debug_exit_size,
         .testdev = o->testdev,
+        .vga = o->vga,
         .firmware = m->rom.bytes != NULL,
         .no_acpi = o->no_acpi,
         .no_hpet = o->no_hpet,
@@ -485,6 +486,8 @@ static bool power_on(struct machine *m, char *why, size_t why_size)
         if (!boot_load(m->image, v->ram, m->options->ram_size,
                        told_tables(m->options), &entry, why, why_size))
             return false;
+        if (m->options->vga)
+            boot_describe_display(v->ram);
         boot_enter(&entry, v);
     }
     v->tsc_offset = -__builtin_ia32_rdtsc();

@@ -87,6 +87,7 @@ struct machine_options {
     uint16_t debug_exit_port;
     unsigned debug_exit_size;
     bool testdev;
+    bool vga; /* a text display */
     enum accelerator accel[MACHINE_ACCELERATORS]; /* the first that works */
     unsigned accel_count;
     struct bt_options bt;

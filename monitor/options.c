@@ -292,6 +292,12 @@ static bool option_only_none(struct parse *p)
            parse_fail(p, "'%s' is not available; only 'none' is", p->value);
 }
 
+static bool option_vga(struct parse *p)
+{
+    p->options->vga_none = true;
+    return option_only_none(p);
+}
+
 static bool option_parallel(struct parse *p)
 {
     static const char *const known[] = {"none", "null", NULL};
@@ -396,7 +402,7 @@ static const struct option_row rows[] = {
      option_fw_cfg},
     {"sandbox", "on|off", "give up the system calls no guest needs (on)",
      option_sandbox},
-    {"vga", "none", "there is no display adapter", option_only_none},
+    {"vga", "none", "there is no display adapter", option_vga},
     {"net", "none", "there is no network", option_only_none},
     {"nic", "none", "there is no network", option_only_none},
     {"parallel", "none", "there is no parallel port", option_parallel},
@@ -479,6 +485,8 @@ static void set_default_consoles(struct options *o)
 
 static bool finish(struct options *o, char *why, size_t why_size)
 {
+    if (!o->nodefaults && !o->vga_none)
+        o->machine.vga = true;
     set_default_consoles(o);
     if (!o->cpu_given &&
         !cpu_model_parse("max", &o->machine.cpu, why, why_size))

@@ -21,7 +21,7 @@ struct options {
 
     /* what the defaults depend on */
     unsigned serial_count;
-    bool nographic, display_none, nodefaults;
+    bool nographic, display_none, nodefaults, vga_none;
     bool monitor_given;
     bool cpu_given;
     char debugcon_name[80], monitor_name[80]; /* "chardev:ID" */

@@ -542,22 +542,25 @@ static bool device_debugcon(struct parse *p, struct pairs *pairs)
     return true;
 }
 
-static bool device_testdev(struct parse *p, struct pairs *pairs)
+/* A device that is there or not. */
+static bool device_plain(struct parse *p, struct pairs *pairs,
+                         const char *device, bool *there)
 {
     struct pair pair;
 
     while (pairs_next(pairs, &pair) > 0) {
         if (strcmp(pair.key, "id") != 0)
-            return bad_property(p, "pc-testdev", &pair);
+            return bad_property(p, device, &pair);
     }
-    p->options->machine.testdev = true;
+    *there = true;
     return true;
 }
 
 bool option_device(struct parse *p)
 {
     static const char *const known[] = {"isa-debug-exit", "isa-debugcon",
-                                        "pc-testdev", "help", NULL};
+                                        "isa-vga",        "pc-testdev",
+                                        "help",           NULL};
     struct pairs pairs = {p->value, "driver"};
     struct pair pair;
 
@@ -568,13 +571,18 @@ bool option_device(struct parse *p)
     if (strcmp(pair.value, "isa-debugcon") == 0)
         return device_debugcon(p, &pairs);
     if (strcmp(pair.value, "pc-testdev") == 0)
-        return device_testdev(p, &pairs);
+        return device_plain(p, &pairs, pair.value,
+                            &p->options->machine.testdev);
+    if (strcmp(pair.value, "isa-vga") == 0)
+        return device_plain(p, &pairs, pair.value, &p->options->machine.vga);
     if (strcmp(pair.value, "help") != 0)
         return parse_unknown(p, "device", pair.value, known);
     printf("isa-debug-exit,iobase=PORT,iosize=BYTES    a write ends the "
            "program\n"
            "isa-debugcon,iobase=PORT,chardev=ID        bytes written to the "
            "port are output\n"
+           "isa-vga                                    a text display "
+           "nobody sees; there by default\n"
            "pc-testdev                                 memory, ports and "
            "interrupt lines for tests\n");
     p->done = true;

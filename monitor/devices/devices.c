@@ -25,6 +25,7 @@
 #include "monitor/devices/piix4_pm.h"
 #include "monitor/devices/testdev.h"
 #include "monitor/devices/uart16550.h"
+#include "monitor/devices/vga_text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -257,6 +258,8 @@ static void create_chips(struct device_set *set, struct wiring *w)
             piix4_pm_create(bus, set->pci, isa_irq(w, 9), on_power_off, w);
     set->dma = i8237_create(bus);
     set->debug = debug_ports_create(bus);
+    if (config->vga)
+        set->vga = vga_text_create(bus);
     set->fw_cfg = fw_cfg_create(bus, config->memory ? on_memory : NULL, w);
 }
 
@@ -454,6 +457,8 @@ void devices_reset(struct device_set *set)
     if (set->pm)
         piix4_pm_reset(set->pm);
     i8237_reset(set->dma);
+    if (set->vga)
+        vga_text_reset(set->vga);
     fw_cfg_reset(set->fw_cfg);
     for (unsigned i = 0; i < DEVICES_SERIAL_PORTS; i++) {
         if (set->uart[i])
@@ -478,6 +483,7 @@ void devices_destroy(struct device_set *set)
     fw_cfg_destroy(set->fw_cfg);
     debug_ports_destroy(set->debug);
     testdev_destroy(set->testdev);
+    vga_text_destroy(set->vga);
     i8237_destroy(set->dma);
     if (set->pm)
         piix4_pm_destroy(set->pm);

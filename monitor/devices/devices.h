@@ -39,6 +39,7 @@ struct device_config {
     bool testdev;             /* -device pc-testdev */
     bool firmware;            /* there is a ROM: it sets the chips up */
     bool no_hpet;
+    bool vga; /* -device isa-vga */
     bool no_acpi;       /* no PM block at 0x600 and no PIIX4 function */
     uint32_t apic_khz;  /* clock of the local APIC's timer */
     bool rtc_localtime; /* -rtc base=localtime */
@@ -84,6 +85,7 @@ struct device_set {
     struct i8237 *dma;
     struct debug_ports *debug;
     struct testdev *testdev; /* NULL: none */
+    struct vga_text *vga;    /* NULL: none */
     struct fw_cfg *fw_cfg;
     struct hmp *hmp, *mux_hmp; /* -monitor; behind mon:stdio */
     struct wiring *wiring;

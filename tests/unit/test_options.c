@@ -175,7 +175,13 @@ START_TEST(devices_take_qemus_properties)
            "-device isa-debugcon,iobase=0x402,chardev=d");
     ck_assert_str_eq(m->debugcon, "chardev:d");
     ck_assert_uint_eq(m->debugcon_port, 0x402);
-    ck_assert(!m->testdev);
+    ck_assert(m->vga && !m->testdev);
+    accept("-kernel k -vga none");
+    ck_assert(!m->vga);
+    accept("-kernel k -nodefaults");
+    ck_assert(!m->vga);
+    accept("-kernel k -nodefaults -device isa-vga");
+    ck_assert(m->vga);
     accept("-kernel k -device pc-testdev");
     ck_assert(m->testdev);
     refuse("-kernel k -device pc-testdev,iobase=1", "pc-testdev", "iobase");
