@@ -357,7 +357,7 @@ static void enter_tu(struct engine_bt *bt, struct tu *tu, bool shadowed)
     bt_load_window(bt);
     bt->step_trap = v->eflags_sys & EFL_TF;
     bt->shadowed = shadowed;
-    v->delivered = v->stack_shadow = false;
+    v->delivered = v->stack_shadow = v->in_string = false;
     v->watch_hits = 0;
     log_event(EXEC, "eip=%08x mode=%02x", v->eip, bt->mode);
     if (log_on(CPU))

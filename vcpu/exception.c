@@ -390,7 +390,10 @@ enum callout_result vcpu_raise_error(struct vcpu *v, enum vector vector,
 
 enum callout_result vcpu_debug_trap(struct vcpu *v, uint32_t dr6)
 {
-    v->eflags_sys &= ~EFL_RF; /* the instruction completed */
+    if (v->in_string)
+        v->eflags_sys |= EFL_RF;
+    else /* the instruction completed */
+        v->eflags_sys &= ~EFL_RF;
     v->dr[6] |= dr6;
     return vcpu_raise(v, VEC_DB);
 }

@@ -360,6 +360,7 @@ struct vcpu {
     bool stack_shadow; /* after mov ss / pop ss: no single-step trap, and no
                         * breakpoint at the next instruction */
     bool delivered;    /* an event went to the guest (set, never cleared) */
+    bool in_string;    /* a rep stopped between two iterations (likewise) */
     bool code_changed; /* translated code was killed by a write */
     bool task_trap;    /* switched to a TSS with T set: #DB is due */
     struct guest_fault fault; /* filled by whatever returns false */

@@ -458,6 +458,18 @@ static void indexes_advance(struct vcpu *v, const struct string_op *op,
         index_add(v, op, GPR_EDI, delta);
 }
 
+/* Something comes between two iterations. What a breakpoint on the instruction
+ * had to say was said (SDM 3B 17.3.1.1), and comparisons show no flags before
+ * their end. */
+static enum callout_result string_stop(struct vcpu *v, uint32_t flags)
+{
+    v->eflags_arith = flags;
+    v->in_string = true;
+    if (v->dr[7] & 0xff)
+        v->eflags_sys |= EFL_RF;
+    return CALLOUT_DISPATCH; /* eip is the instruction's */
+}
+
 static enum callout_result string_run(struct vcpu *v, struct string_op *op)
 {
     bool stepping = (v->eflags_sys & EFL_TF) != 0;
@@ -495,7 +507,7 @@ static enum callout_result string_run(struct vcpu *v, struct string_op *op)
         if (stepping || v->watch_hits ||
             (vcpu_debug_watches(v) && v->debug->hit) ||
             __atomic_load_n(&v->attention, __ATOMIC_ACQUIRE))
-            return CALLOUT_DISPATCH; /* eip is the instruction's */
+            return string_stop(v, flags);
     }
 }
 

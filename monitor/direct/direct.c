@@ -437,6 +437,7 @@ bool direct_run(struct direct *d)
         return true;
     }
     stat_inc(DIRECT_EXITS);
+    bt->v->in_string = r.eflags & EFL_RF; /* if it was a step's trap */
     finish(d, outcome, loads_ok, (uint32_t)r.cs);
     return true;
 }

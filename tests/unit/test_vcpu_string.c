@@ -242,6 +242,43 @@ START_TEST(attention_interrupts_a_long_copy_between_elements)
 }
 END_TEST
 
+START_TEST(a_search_that_is_interrupted_shows_no_flags_of_its_own)
+{
+    const uint32_t scasb = ARG_STRING(1, 4, SEG_DS, STR_REPNE);
+
+    setup_flat(0);
+    set_flags(EFL_ZF | EFL_OF);
+    CPU->gpr[GPR_EAX] = 1;
+    CPU->gpr[GPR_EDI] = 0x60000;
+    CPU->gpr[GPR_ECX] = 0x10000;
+    CPU->attention = 1;
+    ck_assert_int_eq(RUN(scas, scasb, 0), CALLOUT_DISPATCH);
+    ck_assert_uint_lt(CPU->gpr[GPR_ECX], 0x10000);
+    ck_assert_uint_eq(CPU->eflags_arith, EFL_ZF | EFL_OF);
+    CPU->attention = 0;
+    ck_assert_int_eq(RUN(scas, scasb, 0), CALLOUT_NEXT);
+    ck_assert(!(CPU->eflags_arith & EFL_ZF));
+}
+END_TEST
+
+START_TEST(a_breakpoint_on_rep_is_met_once)
+{
+    setup_flat(0);
+    CPU->dr[0] = AT_CODE;
+    CPU->dr[7] = 1;
+    CPU->gpr[GPR_EDI] = 0x60000;
+    CPU->gpr[GPR_ECX] = 3;
+    ck_assert(vcpu_at_breakpoint(CPU));
+    CPU->attention = 1;
+    ck_assert_int_eq(RUN(stos, ARG_STRING(1, 4, SEG_DS, STR_REP), 0),
+                     CALLOUT_DISPATCH);
+    CPU->attention = 0;
+    ck_assert(!vcpu_at_breakpoint(CPU));
+    CPU->dr[7] = 0;
+    ck_assert_uint_eq(CPU->gpr[GPR_ECX], 2);
+}
+END_TEST
+
 START_TEST(single_step_stops_after_each_element)
 {
     setup_flat(0);
@@ -576,6 +613,8 @@ int main(void)
         user_rights_apply,
         rep_with_zero_count_touches_nothing,
         attention_interrupts_a_long_copy_between_elements,
+        a_search_that_is_interrupted_shows_no_flags_of_its_own,
+        a_breakpoint_on_rep_is_met_once,
         single_step_stops_after_each_element,
         segment_limit_stops_a_run_at_its_end,
         segment_override_and_base_apply,
