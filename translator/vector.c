@@ -2,8 +2,8 @@
 /*
  * Vector instructions whose elements go to memory each by itself: gathers, and
  * masked moves where a page or a limit may stop some elements. Elements that
- * the mask leaves out are not accessed (SDM 2C VGATHER, VMASKMOV). Those of a
- * gather are never misaligned (type 12: SDM 2A 2.7.10).
+ * the mask leaves out are not accessed, and none is ever misaligned (SDM 2C
+ * VGATHER, VMASKMOV: "not reported"; types 12 and 6: SDM 2A 2.7.10, 2.4.6).
  *
  * Callouts: the guest's vectors are in the host's registers. They are stored,
  * changed in memory and loaded again; compiled without any of its own.
@@ -103,8 +103,8 @@ static bool elements_permitted(struct vcpu *v, const uint8_t *mask,
 {
     for (unsigned i = 0; i < count; i++)
         if (chosen(mask, i, size) &&
-            (!vcpu_seg_check(v, (enum seg)seg, offset + i * size, size, flags,
-                             &at[i]) ||
+            (!vcpu_seg_check(v, (enum seg)seg, offset + i * size, size,
+                             flags | MEM_BY_BYTES, &at[i]) ||
              !v->world->mem_probe(v, at[i], size, flags | vcpu_mem_user(v))))
             return false;
     return true;

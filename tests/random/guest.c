@@ -227,7 +227,9 @@ static void map_layout(void)
     write_cr0(read_cr0() | CR0_PG | CR0_WP | CR0_AM);
 }
 
-/* The selectors of a 64-bit Linux: 0x23 code, 0x2b data, nothing else open. */
+/* The selectors of a 64-bit Linux: 0x23 code, 0x2b data, nothing else open. A
+ * lar in a loop may read the other two by chance: 0x33 is its 64-bit code, the
+ * limit of 0x7b the number of the CPU. */
 static void fill_tables(void)
 {
     static const struct segment segments[SEGMENT_COUNT] = {
@@ -239,7 +241,8 @@ static void fill_tables(void)
     gdt_set(0x18, descriptor(0, 0xfffff, 0x93, 0xc));
     gdt_set(FLAT_CODE, descriptor(0, 0xfffff, 0xfb, 0xc));
     gdt_set(FLAT_DATA, descriptor(0, 0xfffff, 0xf3, 0xc));
-    gdt_set(0x30, descriptor(0, 0xfffff, 0xfb, 0xc));
+    gdt_set(0x30, descriptor(0, 0xfffff, 0xfb, 0xa));
+    gdt_set(0x78, descriptor(0, 0, 0xf5, 0x4));
     gdt_set(SEL_MY_TSS, descriptor((u32)&tss, sizeof(tss) - 1, 0x89, 0));
     gdt_set(SEL_MY_LDT, descriptor((u32)ldt, sizeof(ldt) - 1, 0x82, 0));
     for (u32 i = 0; i < SEGMENT_COUNT; i++) {

@@ -19,6 +19,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,6 +309,17 @@ static void dump(uint32_t index)
             printf("data %08x %08x\n", DATA_BASE + (uint32_t)(4 * i), after[i]);
 }
 
+/* The CPU's number is the limit of a segment that the guest shows too, with
+ * 0. Where that CPU is not ours, lsl may tell. */
+static void stay_on_first_cpu(void)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(0, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
 int main(int argc, char *argv[])
 {
     FILE *out;
@@ -318,6 +330,7 @@ int main(int argc, char *argv[])
     }
     map_file(argv[1]);
     has_avx = __builtin_cpu_supports("avx");
+    stay_on_first_cpu();
     run_in_child();
     map_layout();
     fill_ldt();
