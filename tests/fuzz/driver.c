@@ -129,9 +129,24 @@ static void compare(unsigned which, uint64_t base, unsigned n)
     }
 }
 
+/* Once a minute: whoever ends a run early shall know how far it came. */
+static void show_progress(time_t begin, uint64_t done)
+{
+    static time_t shown;
+    time_t minutes = (time(NULL) - begin) / 60;
+
+    if (minutes == shown)
+        return;
+    shown = minutes;
+    printf("%llu inputs after %lld minutes, %u failures\n",
+           (unsigned long long)done, (long long)minutes, failures);
+    fflush(stdout);
+}
+
 static int fuzz(void)
 {
-    time_t end = seconds == UINT64_MAX ? 0 : time(NULL) + (time_t)seconds;
+    time_t begin = time(NULL);
+    time_t end = seconds == UINT64_MAX ? 0 : begin + (time_t)seconds;
     uint64_t done = 0, compared = 0;
 
     printf("seed %llu\n", (unsigned long long)seed);
@@ -146,6 +161,7 @@ static int fuzz(void)
         for (unsigned i = 0; i < n; i++)
             compared += shared->results[0][i] != 0;
         done += n;
+        show_progress(begin, done);
     }
     printf("%llu inputs, %llu of them run to an end, %u failures\n",
            (unsigned long long)done, (unsigned long long)compared, failures);

@@ -51,10 +51,10 @@ static void put_tables(struct bt_machine *m)
 {
     put_descriptor(m, 0x08, 0, 0xfffff, 0xc09b);
     put_descriptor(m, 0x10, 0, 0xfffff, 0xc093);
-    put_descriptor(m, 0x18, 0, 0xfffff, 0xc0fb);
-    put_descriptor(m, 0x20, 0, 0xfffff, 0xc0f3);
-    put_descriptor(m, 0x28, TSS, 0x2067, 0x0089);
-    put_descriptor(m, 0x30, 0, 0xffff, 0x009b); /* 16-bit */
+    put_descriptor(m, 0x18, TSS, 0x2067, 0x0089);
+    put_descriptor(m, 0x20, 0, 0xfffff, 0xc0fb); /* level 3 as a 64-bit */
+    put_descriptor(m, 0x28, 0, 0xfffff, 0xc0f3); /* Linux has it */
+    put_descriptor(m, 0x30, 0, 0xffff, 0x009b);  /* 16-bit */
     put_descriptor(m, 0x38, 0, 0xffff, 0x0093);
     put_descriptor(m, 0x40, 0x7000, 0xff, 0x0082);      /* LDT */
     put_descriptor(m, 0x48, 0, 0xf, 0xc097);            /* expand-down */
@@ -295,7 +295,7 @@ static void set_state(struct bt_machine *m, const struct guest_header *h)
     v->gdtr = (struct table_register){GDT, 0xff};
     v->idtr = (struct table_register){IDT, 0x7ff};
     v->seg[SEG_LDTR] = (struct segment){0x7000, 0xff, 0x40, 0x82};
-    v->seg[SEG_TR] = (struct segment){TSS, 0x2067, 0x28, 0x8b};
+    v->seg[SEG_TR] = (struct segment){TSS, 0x2067, 0x18, 0x8b};
     if (mode == GUEST_REAL) {
         segments_as_real(v, 0x93);
         v->idtr = (struct table_register){0, 0x3ff};
@@ -303,6 +303,8 @@ static void set_state(struct bt_machine *m, const struct guest_header *h)
         return;
     }
     bt_machine_flat_segments(m, is_user(mode) ? 3 : 0);
+    for (unsigned s = SEG_ES; is_user(mode) && s <= SEG_GS; s++)
+        v->seg[s].selector = s == SEG_CS ? 0x23 : 0x2b;
     if (mode == GUEST_V86) {
         v->eflags_sys |= EFL_VM;
         segments_as_real(v, 0xf3);
