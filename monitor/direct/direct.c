@@ -178,6 +178,21 @@ static bool int_before(const struct engine_bt *bt, uint32_t eip, int vector)
     return byte_before(bt, eip, 2) == 0xcd && byte_before(bt, eip, 1) == vector;
 }
 
+/* Can `int 4` or `into`, whose bytes end at eip, be more than the end of
+ * another instruction? They fault as #GP, which the one at eip may have raised.
+ */
+static bool may_begin_before(const struct engine_bt *bt, uint32_t eip,
+                             unsigned back)
+{
+    uint8_t bytes[64];
+    unsigned n = 0, max = sizeof(bytes);
+    int byte;
+
+    while (n < max && (byte = byte_before(bt, eip, n + 1)) >= 0)
+        bytes[max - ++n] = (uint8_t)byte;
+    return n >= back && code_may_begin_at(bytes + max - n, n, n - back);
+}
+
 /* Traps come after their instruction: back to its begin, so that translated
  * code meets it. */
 static void back_to_trap(const struct engine_bt *bt, struct user_regs_struct *r,
@@ -195,9 +210,10 @@ static void back_to_trap(const struct engine_bt *bt, struct user_regs_struct *r,
         if (last == 0xf1) /* icebp */
             r->rip = eip - 1;
     } else if (stop->signal == SIGSEGV && stop->code == CODE_KERNEL) {
-        if (last == 0xce && (r->eflags & EFL_OF)) /* into */
-            r->rip = eip - 1;
-        else if (int_before(bt, eip, VEC_OF))
+        if (last == 0xce && (r->eflags & EFL_OF) &&
+            may_begin_before(bt, eip, 1))
+            r->rip = eip - 1; /* into */
+        else if (int_before(bt, eip, VEC_OF) && may_begin_before(bt, eip, 2))
             r->rip = eip - 2;
     }
 }

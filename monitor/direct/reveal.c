@@ -121,6 +121,17 @@ static ZydisDecoder decoder_32(void)
     return decoder;
 }
 
+bool code_may_begin_at(const uint8_t *bytes, unsigned size, unsigned place)
+{
+    unsigned from = place < LEAD ? 0 : place - LEAD;
+    ZydisDecoder decoder = decoder_32();
+
+    for (unsigned i = 0; i < READINGS && from + i <= place; i++)
+        if (reading_meets(&decoder, bytes, size, from + i, place))
+            return true;
+    return false;
+}
+
 bool border_reveals_host(const uint8_t *page, const uint8_t *next,
                          bool cpuid_faults)
 {

@@ -75,6 +75,9 @@ bool reveals_host(const uint8_t *page, bool cpuid_faults);
 /* The same of an instruction that begins in a page and may end in the next. */
 bool border_reveals_host(const uint8_t *page, const uint8_t *next,
                          bool cpuid_faults);
+/* Does any reading of the bytes come to an instruction that begins at `place`?
+ * None: it is the end of another one, or data. */
+bool code_may_begin_at(const uint8_t *bytes, unsigned size, unsigned place);
 
 /* --- policy.c ------------------------------------------------------------ */
 /* A new address space: what was learnt is void. */
