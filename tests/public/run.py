@@ -102,10 +102,16 @@ def pack(cases, patience, name):
     return path
 
 
+def image(kernel):
+    """Debian's, or the one that vm86-kernel builds."""
+    return os.path.join(OUT if kernel == "vm86" else GUEST,
+                        "vmlinuz-" + kernel)
+
+
 def run_guest(vmm, kernel, archive, cases, options, folder):
     """Boots, runs all, and unpacks what came back into folder."""
     command = shlex.split(vmm) + [
-        "-kernel", os.path.join(GUEST, "vmlinuz-" + kernel),
+        "-kernel", image(kernel),
         "-initrd", archive,
         "-append", "console=ttyS0 no_timer_check ringfall.run=public",
         "-m", options.memory, "-nographic", "-no-reboot"]
@@ -148,7 +154,7 @@ def reference(kernel, cases, options):
         return None
     archive = pack(cases, options.patience, "qemu-" + kernel)
     state = hashlib.sha256(QEMU.encode())
-    for path in (os.path.join(GUEST, "vmlinuz-" + kernel), archive):
+    for path in (image(kernel), archive):
         with open(path, "rb") as source:
             state.update(source.read())
     folder = os.path.join(OUT, "qemu", f"{kernel}-{state.hexdigest()[:16]}")
@@ -267,7 +273,7 @@ def main(arguments):
         description="Runs public suites inside a Linux guest.")
     parser.add_argument("--vmm", default=os.path.join(ROOT, RINGFALL))
     parser.add_argument("--kernel", default="both",
-                        choices=["686", "686-pae", "both"])
+                        choices=["686", "686-pae", "both", "vm86"])
     parser.add_argument("--accel", default="", metavar="bt,PROP=VALUE...")
     parser.add_argument("--only", default="", metavar="REGEX",
                         help="cases whose names it is found in")
