@@ -83,6 +83,24 @@ START_TEST(pae_loads_and_checks_the_pdptes)
 }
 END_TEST
 
+/* Direct execution asks this: it could not raise #UD for what a model lacks. */
+START_TEST(a_model_that_lacks_what_the_host_has_does_not_cover_it)
+{
+    static const char *const lacking[] = {
+        "486",      "pentium",   "pentium2",  "pentium3", "pentium4",
+        "max,-sse", "max,-cmov", "max,-sse2", "max,-cx8", "max,-mmx"};
+    struct cpu_model model;
+    char why[128];
+
+    ck_assert(cpu_model_parse("max", &model, why, sizeof(why)));
+    ck_assert(cpu_model_covers_host(&model));
+    for (unsigned i = 0; i < ARRAY_SIZE(lacking); i++) {
+        ck_assert(cpu_model_parse(lacking[i], &model, why, sizeof(why)));
+        ck_assert_msg(!cpu_model_covers_host(&model), "%s", lacking[i]);
+    }
+}
+END_TEST
+
 START_TEST(cr4_takes_only_what_the_model_has)
 {
     char why[100];
@@ -717,6 +735,7 @@ int main(void)
         io_bitmap_decides_below_iopl,
         the_guard_keeps_what_a_guest_sees_of_the_vector_registers,
         the_guard_keeps_upper_halves,
+        a_model_that_lacks_what_the_host_has_does_not_cover_it,
         init_keeps_what_the_manual_says,
         reset_state_is_the_manuals};
     Suite *suite = suite_create("vcpu-system");
