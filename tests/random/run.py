@@ -308,6 +308,13 @@ class Bench:
         file.write(path, [case])
         return path
 
+    def as_met(self, path, index, record):
+        """Text about a difference, from the record that the guest dumped."""
+        native = parse_records(self.tool("native", path, "--dump", index))
+        lines = differences(native[index], record)
+        return "\n".join("  met: " + line for line in
+                         lines or ["none to the host's record of now"])
+
     def explain(self, path, index=0):
         """Text about one differing case of a file."""
         _, _, records = self.compare(path, f" first={index} count=1")
@@ -330,6 +337,8 @@ def try_file(bench, path, args):
     file = CaseFile(path)
     for index in sorted(records)[:args.show]:
         print(f"FAIL case {index} of {path}")
+        # Not every difference comes again: first how it was met.
+        print(bench.as_met(path, index, records[index]))
         if args.whole:
             print(bench.explain(path, index))
         else:
