@@ -95,6 +95,7 @@ void log_list(void);
     X(DIRECT_FILLS, "direct-fills", "faults of it that mapped pages")        \
     X(DIRECT_SETBACKS, "direct-setbacks", "times that did not pay")          \
     X(DIRECT_EXITS, "direct-exits", "times it went on in translated code")   \
+    X(DIRECT_DETOURS, "direct-detours", "pages left, an instruction a time") \
     X(DIRECT_CLOCKS, "direct-clocks", "readings of the TSC in it")           \
     X(HOST_STACK_RESETS, "host-stack-resets", "host stack overflows")        \
     X(HOST_SIGNALS, "host-signals", "host faults taken in translated code")  \

@@ -374,7 +374,7 @@ static enum engine_exit run(struct engine *engine)
 
     bt_debug_begin(bt);
     for (;;) {
-        bool shadowed = false;
+        bool shadowed = false, single;
         struct tu *tu;
 
         if (v->events)
@@ -399,9 +399,11 @@ static enum engine_exit run(struct engine *engine)
             bt_debug_delivered(bt);
             continue;
         }
-        tu = find_tu(bt, shadowed ? bt->mode | TU_STEP : bt->mode);
+        /* still due: it wants one more instruction done here */
+        single = shadowed || bt->direct_due;
+        tu = find_tu(bt, single ? bt->mode | TU_STEP : bt->mode);
         if (tu && !v->mode_dirty)
-            enter_tu(bt, tu, shadowed);
+            enter_tu(bt, tu, single);
         else if (bt->refused)
             return ENGINE_FAILED;
     }

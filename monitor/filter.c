@@ -102,6 +102,7 @@ static const int always[] = {
 static const int for_sandboxes[] = {
     SYS_wait4,
     SYS_kill,
+    SYS_sched_setaffinity,
 };
 
 static const int for_listening[] = {

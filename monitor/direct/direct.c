@@ -5,6 +5,7 @@
  */
 #include "monitor/direct/space.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +19,15 @@
 #include "vcpu/model.h"
 #include "vcpu/vcpu.h"
 
-#define LOW_SPACE   (1ull << 32)
-#define FAILURES    3    /* to make a sandbox, before that is given up */
-#define CODE_KERNEL 0x80 /* si_code of a fault without an address */
-#define MAX_CLOCKS  8    /* readings of the TSC before that is translated */
-#define EFL_HOST    (EFL_ARITH | EFL_TF | EFL_NT | EFL_AC | SANDBOX_STICKY)
+#define LOW_SPACE    (1ull << 32)
+#define FAILURES     3    /* to make a sandbox, before that is given up */
+#define CODE_KERNEL  0x80 /* si_code of a fault without an address */
+#define STAY_MS      100  /* on one processor */
+#define MAX_DETOURS  8    /* after one return to user mode */
+#define DETOUR_STEPS 256  /* instructions: they cost about a stop */
+#define MAX_SKIPPED  1024
+#define MAX_CLOCKS   8 /* readings of the TSC before that is translated */
+#define EFL_HOST     (EFL_ARITH | EFL_TF | EFL_NT | EFL_AC | SANDBOX_STICKY)
 
 /* --- may it run? --------------------------------------------------------- */
 
@@ -232,24 +237,29 @@ static bool back_to_call(const struct engine_bt *bt, struct user_regs_struct *r)
     return true;
 }
 
-/* rdtsc faults in a sandbox. Going on in translated code would leave a program
- * there till the kernel returns to it; reading the clock for it does not. One
- * that reads it again and again, though, is better off there. */
+/* rdtsc and rdtscp fault in a sandbox. Going on in translated code would leave
+ * a program there till the kernel returns to it; reading the clock for it does
+ * not. One that reads it again and again, though, is better off there. */
 static bool read_clock(const struct engine_bt *bt, struct user_regs_struct *r,
                        const struct sandbox_stop *stop)
 {
     struct vcpu *v = bt->v;
-    uint32_t next = (uint32_t)r->rip + 2;
+    uint32_t eip = (uint32_t)r->rip;
+    bool with_aux = byte_before(bt, eip + 3, 2) == 0x01 &&
+                    byte_before(bt, eip + 3, 1) == 0xf9;
     uint64_t tsc;
 
     if (stop->signal != SIGSEGV || stop->code != CODE_KERNEL ||
         (v->cr4 & CR4_TSD) || (r->eflags & EFL_TF) ||
-        byte_before(bt, next, 2) != 0x0f || byte_before(bt, next, 1) != 0x31)
+        byte_before(bt, eip + 2, 2) != 0x0f ||
+        (!with_aux && byte_before(bt, eip + 2, 1) != 0x31))
         return false;
     tsc = v->world->tsc(v);
     r->rax = (uint32_t)tsc;
     r->rdx = tsc >> 32;
-    r->rip = next;
+    if (with_aux)
+        r->rcx = (uint32_t)v->tsc_aux;
+    r->rip = eip + (with_aux ? 3 : 2);
     r->eflags &= ~(uint64_t)EFL_RF;
     stat_inc(DIRECT_CLOCKS);
     return true;
@@ -313,6 +323,24 @@ static enum outcome look_at(struct direct *d, struct direct_space *s,
     return RUN_TRANSLATED;
 }
 
+/* Keeps the sandbox where it is for a while, then lets it follow this thread,
+ * which the host places where there is room. */
+static void stay_for_a_while(const struct direct *d, struct direct_space *s)
+{
+    uint64_t now = __builtin_ia32_rdtsc();
+    int processor;
+
+    if (!d->several || (s->placed && now - s->placed < STAY_MS * d->ms))
+        return;
+    processor = sched_getcpu();
+    if (processor < 0)
+        return;
+    if (!s->placed || s->processor != (unsigned)processor)
+        sandbox_stay(s->box, (unsigned)processor);
+    s->placed = now;
+    s->processor = (unsigned)processor;
+}
+
 /* Runs till something is not for the sandbox; *r as it is then. */
 static enum outcome run_box(struct direct *d, struct direct_space *s,
                             struct user_regs_struct *r)
@@ -348,6 +376,48 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
     return outcome;
 }
 
+/* --- detours ------------------------------------------------------------- */
+
+/* Code of a page that would show the host is done one instruction after the
+ * other, which brings the program back to direct execution when it leaves the
+ * page, as after a call of the vdso's clock. In translated code it would stay
+ * till the kernel returns to it. What does not leave the page soon stays there,
+ * and the next times this is not tried, ever more seldom. */
+static bool detour(struct direct *d, struct direct_space *s)
+{
+    uint64_t entries = d->bt->user_entries;
+
+    if (s->detour_entries != entries) {
+        s->detour_entries = entries;
+        s->detours = s->detour_steps = 0;
+        if (s->detour_skip)
+            s->detour_skip--;
+    }
+    if (s->detour_skip || s->detours >= MAX_DETOURS)
+        return false;
+    if (s->detour_steps++ < DETOUR_STEPS)
+        return true;
+    s->detour_skip = 2u << s->detour_failures;
+    if (s->detour_skip < MAX_SKIPPED)
+        s->detour_failures++;
+    return false;
+}
+
+static void detour_ends(struct direct_space *s)
+{
+    if (!s->detour_steps)
+        return;
+    stat_inc(DIRECT_DETOURS);
+    s->detours++;
+    s->detour_steps = 0;
+    s->detour_failures = 0;
+}
+
+static bool shows_host(const struct direct_space *s, uint32_t eip)
+{
+    return s->box->rights[eip >> PAGE_SHIFT] & SANDBOX_REVEALS;
+}
+
 /* --- the run loop's part ------------------------------------------------- */
 
 void direct_say_why_not(const char *why)
@@ -361,6 +431,7 @@ static bool start_box(struct direct *d, struct direct_space *s)
 {
     char why[128];
 
+    s->placed = 0;
     s->box = sandbox_create(&d->host, why, sizeof(why));
     if (s->box)
         return true;
@@ -392,6 +463,7 @@ struct direct_space *direct_space_now(struct direct *d)
     mmu_user_mature(d->bt->mmu);
     drop_box(d, s);
     s->key = key;
+    s->detour_skip = s->detour_failures = 0;
     policy_forget(d, s);
     return s;
 }
@@ -433,14 +505,20 @@ bool direct_run(struct direct *d)
     if (!eligible(bt))
         return false;
     s = direct_space_now(d);
-    if (!space_ready(d, s) ||
-        (s->box->rights[bt->v->eip >> PAGE_SHIFT] & SANDBOX_REVEALS) ||
-        !put_state(bt->v, s->box, &r, &set))
+    if (!space_ready(d, s))
         return false;
+    if (shows_host(s, bt->v->eip)) {
+        bt->direct_due = detour(d, s);
+        return false;
+    }
+    if (!put_state(bt->v, s->box, &r, &set))
+        return false;
+    detour_ends(s);
     bt_fpu_forget_code(bt);
     if (!put_vectors(bt->v, s->box))
         return false;
     stat_inc(DIRECT_RUNS);
+    stay_for_a_while(d, s);
     pages_settle(d, s);
     pages_expect(d, s);
     outcome = run_box(d, s, &r);
@@ -454,6 +532,8 @@ bool direct_run(struct direct *d)
     }
     stat_inc(DIRECT_EXITS);
     bt->v->in_string = r.eflags & EFL_RF; /* if it was a step's trap */
+    bt->direct_due =
+        outcome == RUN_TRANSLATED && loads_ok && shows_host(s, bt->v->eip);
     finish(d, outcome, loads_ok, (uint32_t)r.cs);
     return true;
 }
@@ -479,6 +559,7 @@ void direct_reset(struct direct *d)
 struct direct *direct_create(struct engine_bt *bt, char *why, size_t why_size)
 {
     struct direct *d = calloc(1, sizeof(*d));
+    cpu_set_t allowed;
 
     snprintf(why, why_size, "out of memory");
     if (!d)
@@ -491,6 +572,8 @@ struct direct *direct_create(struct engine_bt *bt, char *why, size_t why_size)
     d->automatic = bt->options.user == USER_AUTO;
     bt->model_is_host = cpu_model_covers_host(bt->v->model);
     d->ms = host_tsc_khz();
+    d->several = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 &&
+                 CPU_COUNT(&allowed) > 1;
     if (!d->space || !d->wanted || !d->exec_frames ||
         !sandbox_host_create(&d->host, mmu_ram_file(bt->mmu), why, why_size)) {
         direct_destroy(d);

@@ -26,8 +26,8 @@ void direct_reset(struct direct *d);
 
 /* bt->direct_due was set: runs user code from v->eip as long as nothing
  * happens that is for others. False if it could not: nothing has changed, and
- * translated code goes on till the next return to user mode. vcpu thread, run
- * loop. */
+ * translated code goes on till the next return to user mode; by one instruction
+ * only if bt->direct_due is set again. vcpu thread, run loop. */
 bool direct_run(struct direct *d);
 
 /* The guest got an interrupt, or somebody's attention, while in user mode: the

@@ -3,8 +3,8 @@
  * Finds, in a page of code, the instructions that do not fault at CPL 3 and
  * yet give the host's answer: selectors, what a selector names, the tables'
  * addresses, cpuid; and the fast system calls, of which the host does not say
- * where they were; and state by the host's XCR0, of which there may be more
- * than the guest has room for.
+ * where they were; state by the host's XCR0, of which there may be more than the
+ * guest has room for; and calls of a hypervisor that the host may run on.
  *
  * The bytes of such an instruction stand in a page by chance now and then, in a
  * displacement say. So bytes count only where instructions begin: x86 code read
@@ -48,8 +48,9 @@ static bool two_bytes_reveal(uint8_t opcode, uint8_t third, bool cpuid_faults)
     switch (opcode) {
     case 0x00: /* sldt, str, verr, verw */
         return reg < 2 || reg == 4 || reg == 5;
-    case 0x01: /* sgdt, sidt, smsw, xgetbv */
-        return reg == 4 || (reg < 2 && third < 0xc0) || third == 0xd0;
+    case 0x01: /* sgdt, sidt, smsw, xgetbv; vmcall, vmmcall: a hypervisor's */
+        return reg == 4 || (reg < 2 && third < 0xc0) || third == 0xd0 ||
+               third == 0xc1 || third == 0xd9;
     case 0xae: /* xsave, xrstor, xsaveopt: by the host's XCR0 */
         return reg >= 4 && reg <= 6 && third < 0xc0;
     case 0xc7: /* xrstors, xsavec, xsaves */

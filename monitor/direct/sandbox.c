@@ -770,3 +770,14 @@ void sandbox_interrupt(pid_t pid)
 {
     kill(pid, SIGUSR1);
 }
+
+void sandbox_stay(struct sandbox *box, unsigned processor)
+{
+    cpu_set_t one;
+
+    if (processor >= CPU_SETSIZE)
+        return;
+    CPU_ZERO(&one);
+    CPU_SET(processor, &one);
+    sched_setaffinity(box->pid, sizeof(one), &one);
+}

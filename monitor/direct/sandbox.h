@@ -112,5 +112,8 @@ void sandbox_run(struct sandbox *box, struct user_regs_struct *regs,
                  struct sandbox_stop *stop);
 /* Any thread. */
 void sandbox_interrupt(pid_t pid);
+/* From now on it runs on this processor only, if it may: one that is woken at
+ * each stop is placed anew each time, away from what its caches hold. */
+void sandbox_stay(struct sandbox *box, unsigned processor);
 
 #endif

@@ -25,6 +25,12 @@ struct direct_space {
         gfn_t gfn;
     } * exec;
     unsigned exec_count, exec_room;
+    uint64_t placed; /* when its processor was chosen, by the TSC */
+    unsigned processor;
+    /* Instructions done one by one (direct.c, detours). */
+    uint64_t detour_entries; /* the return to user mode they came after */
+    unsigned detours, detour_steps;
+    unsigned detour_skip, detour_failures;
     gva_t expected; /* where the guest was told of a fault; 0: nowhere */
     unsigned ahead; /* mappings beyond those of the fault's own run */
 
@@ -40,6 +46,7 @@ struct direct {
     struct sandbox_host host;
     unsigned failures;
     bool failed;   /* a sandbox could not be made: said so, translate */
+    bool several;  /* processors to choose from */
     pid_t running; /* atomic: the sandbox in which guest code runs */
     unsigned spaces;
     struct direct_space *space; /* by window */

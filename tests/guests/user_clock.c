@@ -10,6 +10,7 @@ enum {
     VA = 0x40000000, /* two pages of code */
     BORDER = VA + 0x1000,
     READINGS = 40,
+    MSR_TSC_AUX = 0xc0000103,
     CHANGED = F_CF | F_PF | F_AF | F_ZF | F_SF | F_OF
 };
 static u32 table[1024] __attribute__((aligned(4096)));
@@ -54,6 +55,28 @@ static void between(void)
         tally_eq(&t, "flags", i, c.eflags & CHANGED, i & 1 ? CHANGED : 0);
     }
     check_tally("what_user_code_reads_lies_between_the_kernels_readings", &t);
+}
+
+/* rdtscp reads TSC_AUX too. */
+static void with_aux(void)
+{
+    struct tally t = {0};
+    u32 a = 0x80000001, b, c1, d;
+
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c1), "=d"(d));
+    if (d & 1u << 27)
+        write_msr(MSR_TSC_AUX, 0x1234567);
+    for (u32 i = 0; i < READINGS && (d & 1u << 27); i++) {
+        u64 before = now();
+        CPU(c);
+
+        tally_eq(&t, "trap", i, user(&c, USER_SNIPPET("rdtscp\n nop")),
+                 NO_TRAP);
+        tally_eq(&t, "order", i, before <= read_by(&c) && read_by(&c) <= now(),
+                 1);
+        tally_eq(&t, "ecx", i, c.ecx, 0x1234567);
+    }
+    check_tally("rdtscp_reads_the_processors_number_too", &t);
 }
 
 /* Many readings without leaving user mode. */
@@ -117,6 +140,7 @@ void guest_main(void)
     *pde_of(VA) = (u32)table | PTE_P | PTE_W | PTE_U;
     flush_tlb();
     between();
+    with_aux();
     again_and_again();
     at_a_border();
     forbidden();

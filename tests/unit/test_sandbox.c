@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -407,6 +408,26 @@ START_TEST(state_that_code_changed_is_set_again)
 }
 END_TEST
 
+START_TEST(it_stays_where_it_is_told_to)
+{
+    cpu_set_t allowed, now;
+
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed))
+            continue;
+        sandbox_stay(box, cpu);
+        ck_assert_int_eq(sched_getaffinity(box->pid, sizeof(now), &now), 0);
+        ck_assert(CPU_COUNT(&now) == 1 && CPU_ISSET(cpu, &now));
+        RUN(0x40, 0xcc); /* inc eax; int3 */
+        ck_assert_int_eq(stop.signal, SIGTRAP);
+    }
+    sandbox_stay(box, CPU_SETSIZE); /* there is none, and nothing changes */
+    ck_assert_int_eq(sched_getaffinity(box->pid, sizeof(now), &now), 0);
+    ck_assert_int_eq(CPU_COUNT(&now), 1);
+}
+END_TEST
+
 /* A selector that code can load and ptrace refuses to set. */
 START_TEST(odd_selectors_do_not_break_it)
 {
@@ -525,6 +546,8 @@ START_TEST(instructions_that_show_the_host_are_found)
     ck_assert(REVEALS("\x0f\x01\x00"));      /* sgdt */
     ck_assert(REVEALS("\x0f\x01\xe0"));      /* smsw eax */
     ck_assert(REVEALS("\x0f\x00\xc8"));      /* str eax */
+    ck_assert(REVEALS("\x0f\x01\xc1"));      /* vmcall */
+    ck_assert(REVEALS("\x0f\x01\xd9"));      /* vmmcall */
     ck_assert(reveals("\x0f\xa2", 2, 40));   /* near the page's begin */
     ck_assert(reveals("\x0f\xa2", 2, 0));    /* at its begin */
     ck_assert(reveals("\x8c\xe8", 2, 4094)); /* and at its end */
@@ -598,6 +621,7 @@ int main(void)
     tcase_add_test(run, another_thread_stops_a_loop);
     tcase_add_test(run, a_sandbox_ended_from_outside_is_noticed);
     tcase_add_test(run, state_that_code_changed_is_set_again);
+    tcase_add_test(run, it_stays_where_it_is_told_to);
     tcase_add_test(run, it_dies_with_its_monitor);
     tcase_add_test(find, instructions_that_show_the_host_are_found);
     tcase_add_test(find, other_code_is_left_alone);
