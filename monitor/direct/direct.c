@@ -23,7 +23,7 @@
 #define FAILURES     3    /* to make a sandbox, before that is given up */
 #define CODE_KERNEL  0x80 /* si_code of a fault without an address */
 #define STAY_MS      100  /* on one processor */
-#define MAX_DETOURS  8    /* after one return to user mode */
+#define FREE_DETOURS 4    /* and one for each ms of direct execution */
 #define DETOUR_STEPS 256  /* instructions: they cost about a stop */
 #define MAX_SKIPPED  1024
 #define MAX_CLOCKS   8 /* readings of the TSC before that is translated */
@@ -360,7 +360,9 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
         }
         began = __builtin_ia32_rdtsc();
         sandbox_run(s->box, r, &stop);
-        s->ran += __builtin_ia32_rdtsc() - began;
+        began = __builtin_ia32_rdtsc() - began;
+        s->ran += began;
+        s->age += began;
         __atomic_store_n(&d->running, 0, __ATOMIC_SEQ_CST);
         stat_inc(DIRECT_STOPS);
         outcome = look_at(d, s, r, &stop, clocks_left);
@@ -382,18 +384,19 @@ static enum outcome run_box(struct direct *d, struct direct_space *s,
  * other, which brings the program back to direct execution when it leaves the
  * page, as after a call of the vdso's clock. In translated code it would stay
  * till the kernel returns to it. What does not leave the page soon stays there,
- * and the next times this is not tried, ever more seldom. */
+ * and the next times this is not tried, ever more seldom; nor is it by programs
+ * that do not live for long. */
 static bool detour(struct direct *d, struct direct_space *s)
 {
     uint64_t entries = d->bt->user_entries;
 
     if (s->detour_entries != entries) {
         s->detour_entries = entries;
-        s->detours = s->detour_steps = 0;
+        s->detour_steps = 0;
         if (s->detour_skip)
             s->detour_skip--;
     }
-    if (s->detour_skip || s->detours >= MAX_DETOURS)
+    if (s->detour_skip || s->detours > FREE_DETOURS + s->age / d->ms)
         return false;
     if (s->detour_steps++ < DETOUR_STEPS)
         return true;
@@ -463,7 +466,8 @@ struct direct_space *direct_space_now(struct direct *d)
     mmu_user_mature(d->bt->mmu);
     drop_box(d, s);
     s->key = key;
-    s->detour_skip = s->detour_failures = 0;
+    s->detour_skip = s->detour_failures = s->detours = 0;
+    s->age = 0;
     policy_forget(d, s);
     return s;
 }

@@ -31,6 +31,7 @@ struct direct_space {
     uint64_t detour_entries; /* the return to user mode they came after */
     unsigned detours, detour_steps;
     unsigned detour_skip, detour_failures;
+    uint64_t age; /* TSC cycles it has run directly */
     gva_t expected; /* where the guest was told of a fault; 0: nowhere */
     unsigned ahead; /* mappings beyond those of the fault's own run */
 
