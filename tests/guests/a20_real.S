@@ -82,68 +82,8 @@ real:
 
 low_end:
 
-    .code32
-protected:
-    mov $0x10, %eax
-    mov %eax, %ds
-    mov %eax, %es
-    mov %eax, %ss
-    mov $stack_top, %esp
-    xor %ebp, %ebp
-    mov $checks, %edi
-next:
-    mov (%edi), %ebx            /* name */
-    test %ebx, %ebx
-    jz done
-    mov 4(%edi), %ecx           /* address */
-    mov (%ecx), %eax
-    and 8(%edi), %eax
-    mov $text_ok, %esi
-    cmp 12(%edi), %eax
-    je 1f
-    mov $text_fail, %esi
-    inc %ebp
-1:  call print
-    mov %ebx, %esi
-    call print
-    mov $text_end, %esi
-    call print
-    add $16, %edi
-    jmp next
-done:
-    mov $text_good, %esi
-    test %ebp, %ebp
-    jz 1f
-    mov $text_bad, %esi
-1:  call print
-    mov %ebp, %eax
-    out %eax, $0xf4
-hang:
-    jmp hang
-
-print:
-    lodsb
-    test %al, %al
-    jz 1f
-    out %al, $0xe9
-    jmp print
-1:  ret
-
-    .section .rodata
-text_ok:   .asciz "ok "
-text_fail: .asciz "FAIL "
-text_end:  .asciz "\n"
-text_good: .asciz "5 checks, 0 failed\n"
-text_bad:  .asciz "5 checks, some failed\n"
-    .macro expect name, offset, mask, want
-    .section .rodata.names
-9:  .asciz "\name"
-    .section .data.checks, "aw"
-    .long 9b, RESULTS + \offset, \mask, \want
-    .endm
-    .section .data.checks, "aw"
-    .balign 4
-checks:
+#define CHECKS "5"
+#include "runtime/real_checks.inc"
     expect with_a20_closed_addresses_wrap_at_1_mib, 0, 0xffffffff, 0x13572468
     expect for_writes_too, 4, 0xffffffff, 0x24681357
     expect and_for_code, 8, 0xff, 1
@@ -152,22 +92,4 @@ checks:
     .section .data.checks, "aw"
     .long 0
 
-    .data
-    .balign 8
-gdt:
-    .quad 0
-    .quad 0x00cf9b000000ffff
-    .quad 0x00cf93000000ffff
-    .quad 0x00009b000000ffff    /* 18h: 16-bit code */
-    .quad 0x000093000000ffff    /* 20h: 16-bit data */
-gdt_pointer:
-    .word gdt_pointer - gdt - 1
-    .long gdt
-real_idt:
-    .word 0x3ff
-    .long 0
-
-    .bss
-    .balign 16
-    .skip 4096
-stack_top:
+#include "runtime/real_tables.inc"

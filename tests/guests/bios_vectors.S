@@ -114,22 +114,4 @@ bad:        .asciz "FAIL\n"
 summary:    .asciz "3 checks, 0 failed\n"
 low_end:
 
-    .data
-    .balign 8
-gdt:
-    .quad 0
-    .quad 0x00cf9b000000ffff
-    .quad 0x00cf93000000ffff
-    .quad 0x00009b000000ffff    /* 18h: 16-bit code */
-    .quad 0x000093000000ffff    /* 20h: 16-bit data */
-gdt_pointer:
-    .word gdt_pointer - gdt - 1
-    .long gdt
-real_idt:
-    .word 0x3ff
-    .long 0
-
-    .bss
-    .balign 16
-    .skip 4096
-stack_top:
+#include "runtime/real_tables.inc"
