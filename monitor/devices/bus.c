@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_REGIONS 128
 
@@ -191,3 +192,22 @@ void bus_mmio_write(struct bus *bus, gpa_t gpa, unsigned size, uint64_t value)
                   (unsigned long long)gpa, (unsigned)value & 0xff);
     }
 }
+
+static uint32_t bytes_read(void *device, uint32_t offset, unsigned size)
+{
+    const uint8_t *bytes = device;
+    uint32_t value = 0;
+
+    memcpy(&value, bytes + offset, size);
+    return value;
+}
+
+static void bytes_write(void *device, uint32_t offset, unsigned size,
+                        uint32_t value)
+{
+    uint8_t *bytes = device;
+
+    memcpy(bytes + offset, &value, size);
+}
+
+const struct io_ops io_bytes = {bytes_read, bytes_write, 4};

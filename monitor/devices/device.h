@@ -24,6 +24,8 @@ struct io_ops {
     void (*write)(void *device, uint32_t offset, unsigned size, uint32_t value);
     unsigned max_size;
 };
+/* Keeps what was written: `device` is the bytes of the whole range. */
+extern const struct io_ops io_bytes;
 /* 0, or -EEXIST if the range overlaps another one. */
 int bus_add_ports(struct bus *bus, uint16_t base, unsigned count,
                   const struct io_ops *ops, void *device);

@@ -28,40 +28,6 @@ struct testdev {
     uint8_t memory[MEMORY_SIZE];
 };
 
-static uint32_t latch_read(void *device, uint32_t offset, unsigned size)
-{
-    struct testdev *dev = device;
-    uint32_t value = 0;
-
-    memcpy(&value, dev->latch + offset, size);
-    return value;
-}
-
-static void latch_write(void *device, uint32_t offset, unsigned size,
-                        uint32_t value)
-{
-    struct testdev *dev = device;
-
-    memcpy(dev->latch + offset, &value, size);
-}
-
-static uint32_t memory_read(void *device, uint32_t offset, unsigned size)
-{
-    struct testdev *dev = device;
-    uint32_t value = 0;
-
-    memcpy(&value, dev->memory + offset, size);
-    return value;
-}
-
-static void memory_write(void *device, uint32_t offset, unsigned size,
-                         uint32_t value)
-{
-    struct testdev *dev = device;
-
-    memcpy(dev->memory + offset, &value, size);
-}
-
 static void lines_write(void *device, uint32_t offset, unsigned size,
                         uint32_t value)
 {
@@ -70,10 +36,8 @@ static void lines_write(void *device, uint32_t offset, unsigned size,
     irq_set(&dev->lines[offset], (value & 0xff) != 0);
 }
 
-static const struct io_ops latch_ops = {latch_read, latch_write, 4};
 static const struct io_ops flush_ops = {NULL, NULL, 4};
 static const struct io_ops lines_ops = {NULL, lines_write, 1};
-static const struct io_ops memory_ops = {memory_read, memory_write, 4};
 
 struct testdev *testdev_create(struct bus *bus,
                                const struct irq lines[TESTDEV_LINES])
@@ -82,10 +46,11 @@ struct testdev *testdev_create(struct bus *bus,
 
     CHECK(dev, "out of memory");
     memcpy(dev->lines, lines, sizeof(dev->lines));
-    if (bus_add_ports(bus, PORT_REGISTER, 4, &latch_ops, dev) == 0 &&
+    if (bus_add_ports(bus, PORT_REGISTER, 4, &io_bytes, dev->latch) == 0 &&
         bus_add_ports(bus, PORT_FLUSH_PAGE, 4, &flush_ops, dev) == 0 &&
         bus_add_ports(bus, PORT_LINES, TESTDEV_LINES, &lines_ops, dev) == 0 &&
-        bus_add_mmio(bus, MEMORY_BASE, MEMORY_SIZE, &memory_ops, dev) == 0)
+        bus_add_mmio(bus, MEMORY_BASE, MEMORY_SIZE, &io_bytes, dev->memory) ==
+            0)
         return dev;
     free(dev);
     return NULL;

@@ -223,25 +223,7 @@ static void port_write(void *device, uint32_t offset, unsigned size,
     }
 }
 
-static uint32_t text_read(void *device, uint32_t offset, unsigned size)
-{
-    struct vga_text *vga = device;
-    uint32_t value = 0;
-
-    memcpy(&value, vga->memory + offset, size);
-    return value;
-}
-
-static void text_write(void *device, uint32_t offset, unsigned size,
-                       uint32_t value)
-{
-    struct vga_text *vga = device;
-
-    memcpy(vga->memory + offset, &value, size);
-}
-
 static const struct io_ops port_ops = {port_read, port_write, 1};
-static const struct io_ops text_ops = {text_read, text_write, 4};
 
 struct vga_text *vga_text_create(struct bus *bus)
 {
@@ -249,7 +231,8 @@ struct vga_text *vga_text_create(struct bus *bus)
 
     CHECK(vga, "out of memory");
     CHECK(bus_add_ports(bus, PORT_BASE, PORT_COUNT, &port_ops, vga) == 0 &&
-              bus_add_mmio(bus, TEXT_BASE, TEXT_SIZE, &text_ops, vga) == 0,
+              bus_add_mmio(bus, TEXT_BASE, TEXT_SIZE, &io_bytes, vga->memory) ==
+                  0,
           "the display adapter's addresses are taken");
     return vga;
 }
