@@ -23,7 +23,7 @@
 #define FAILURES     3    /* to make a sandbox, before that is given up */
 #define CODE_KERNEL  0x80 /* si_code of a fault without an address */
 #define STAY_MS      100  /* on one processor */
-#define FREE_DETOURS 4    /* and one for each ms of direct execution */
+#define FREE_DETOURS 5    /* and one for each ms of direct execution */
 #define DETOUR_STEPS 256  /* instructions: they cost about a stop */
 #define MAX_SKIPPED  1024
 #define MAX_CLOCKS   8 /* readings of the TSC before that is translated */
@@ -396,7 +396,7 @@ static bool detour(struct direct *d, struct direct_space *s)
         if (s->detour_skip)
             s->detour_skip--;
     }
-    if (s->detour_skip || s->detours > FREE_DETOURS + s->age / d->ms)
+    if (s->detour_skip || s->detours >= FREE_DETOURS + s->age / d->ms)
         return false;
     if (s->detour_steps++ < DETOUR_STEPS)
         return true;
